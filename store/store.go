@@ -1,0 +1,315 @@
+// Package store says what snowbot keeps, and what a store has to promise.
+//
+// # One event, one commit
+//
+// Everything that happens to a conversation is an event: an activity from Teams, a post from
+// ServiceNow, a timer, a delivery that was settled. An event is handled by one call of
+// [Store.Apply] or [Store.Settle]: the store loads the conversation's [Record], runs a pure
+// function over it, and commits what the function changed together with the event's identity.
+// When the call returns nil, all of it is on disk; when it returns an error, none of it is.
+//
+// # Lanes
+//
+// What has to be sent is a [Delivery] in a [Lane]: one lane for each conversation and direction,
+// first in, first out. A worker claims a lane, sends from its head, and settles. At most one
+// holder of a lane can settle at a time; see [Lease].
+//
+// # Secrecy
+//
+// Record.Data, Delivery.Body, Line.Data and DeadLetter bodies are sealed at rest with a [Keyring],
+// bound to their place, so that a value copied elsewhere does not open. Everything else is kept
+// in clear and must therefore hold ids only: no names, no addresses, no words.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound means that there is no such record, key or dead letter.
+	ErrNotFound = errors.New("not found")
+	// ErrEmpty means that no lane of the direction has a delivery that is due.
+	ErrEmpty = errors.New("nothing due")
+	// ErrFenced means that the lease has passed to another holder. Nothing was changed.
+	ErrFenced = errors.New("lease has passed on")
+	// ErrClosed means that the store was closed. Nothing was changed.
+	ErrClosed = errors.New("store closed")
+)
+
+// A KeyTakenError means that a record declared a key that belongs to another conversation.
+// Nothing was changed.
+type KeyTakenError struct {
+	Key          string
+	Conversation string // the record that holds the key
+}
+
+func (e *KeyTakenError) Error() string {
+	return fmt.Sprintf("key belongs to conversation %s", e.Conversation)
+}
+
+// A Direction says where the deliveries of a lane go.
+type Direction string
+
+// The directions. Stored, so they do not change.
+const (
+	ToTeams      Direction = "teams"
+	ToServiceNow Direction = "servicenow"
+	ToBot        Direction = "bot"   // turns of the bot's own handler
+	ToTicks      Direction = "ticks" // delivery reports for the agent
+	Held         Direction = "held"  // never claimed: words that wait for an agent
+)
+
+// A Lane is the deliveries of one conversation in one direction, in order.
+type Lane struct {
+	Conversation string
+	Direction    Direction
+}
+
+func (l Lane) String() string { return string(l.Direction) + ":" + l.Conversation }
+
+// A Record is what is kept of one conversation. It stays under 4 KiB.
+type Record struct {
+	// ID names the conversation.
+	ID string
+	// Status is empty unless a session is live. [Store.Sessions] lists the records that have one.
+	Status string
+	// Keys are further names that [Store.Find] accepts. A key belongs to at most one record.
+	Keys []string
+	// People are the masked names ([Store.Mask]) of the persons whose data the record holds, for
+	// [Store.Erase] and [Store.Export]. A person may be in many records.
+	People []string
+	// Due is when the next timer runs out; zero means never.
+	Due time.Time
+	// Updated is set by the store to the time of the commit.
+	Updated time.Time
+	// Data belongs to the caller, and is sealed at rest.
+	Data []byte
+}
+
+// An EventID identifies an event within a conversation, so that a repeat has no second effect.
+type EventID struct {
+	Name string
+	// Keep is how long a repeat is recognised, at most [KeepMax]; zero means [KeepMax].
+	Keep time.Duration
+}
+
+// KeepMax is how long the store recognises a repeated event at least, and Keep at most.
+const KeepMax = 24 * time.Hour
+
+// A Delivery is something to be sent.
+type Delivery struct {
+	// ID is given by the caller and stays the same over all retries. Unique within the conversation.
+	ID string
+	// Kind and Session are the caller's, kept in clear.
+	Kind    string
+	Session string
+	// Accepted is when the event that caused the delivery was accepted. A retry keeps it; leaving
+	// [Held] sets it anew. The store sets it to the turn's time when it is zero.
+	Accepted time.Time
+	// NotBefore holds back the delivery, and with it all that follow in its lane.
+	NotBefore time.Time
+	// Begun reports that a send was begun ([Store.Begin]) and not settled.
+	Begun bool
+	// Attempts are the failed sends so far, the last [AttemptsKept] of them.
+	Attempts []Attempt
+	// Failed counts all failed sends.
+	Failed int
+	// Body is the caller's, and is sealed at rest.
+	Body []byte
+}
+
+// AttemptsKept is how many attempts a delivery remembers.
+const AttemptsKept = 20
+
+// An Attempt is one failed send. Outcome must not hold words of a person.
+type Attempt struct {
+	At      time.Time `json:"at"`
+	Outcome string    `json:"outcome"`
+}
+
+// A Line is one line of a conversation's transcript. Data is the caller's and is sealed at rest.
+type Line struct {
+	At   time.Time
+	Data []byte
+}
+
+// A Move takes all deliveries of one lane of the conversation to the end of another, in order.
+type Move struct{ From, To Direction }
+
+// A Turn is the handling of one event. The function given to Apply or Settle edits Record in place
+// and fills in the rest; it does no I/O and may run more than once. It must not keep the turn.
+type Turn struct {
+	// Record is the conversation as it stands, never nil. Its ID must not be changed.
+	Record *Record
+	// New reports that there was no record yet.
+	New bool
+	// Fresh says of each event id given to Apply whether it is new; a repeat within one call is not.
+	Fresh []bool
+	// Now is the time of the turn.
+	Now time.Time
+
+	// Move and Drop are carried out first, in this order; then Deliver is added to the lanes.
+	Move    []Move
+	Drop    []Direction
+	Deliver []Outgoing
+	// Lines are appended to the transcript.
+	Lines []Line
+	// Bury adds dead letters that never were deliveries: events the function could not take.
+	Bury []DeadLetter
+}
+
+// Outgoing is a delivery and the direction it is to go.
+type Outgoing struct {
+	Direction Direction
+	Delivery
+}
+
+// Send adds d to the lane of the given direction.
+func (t *Turn) Send(to Direction, d Delivery) { t.Deliver = append(t.Deliver, Outgoing{to, d}) }
+
+// A Lease is the right to send from the head of a lane and to settle, until a time. When it has
+// passed on, Settle and Begin fail with [ErrFenced]. That does not stop a send that is under way, so
+// a send's own deadline has to be earlier than Until.
+type Lease struct {
+	Lane Lane
+	// Deliveries is a run from the head of the lane, at least one, all of them due.
+	Deliveries []Delivery
+	Until      time.Time
+	// Token is the store's.
+	Token uint64
+}
+
+// Next says what becomes of the first delivery that was not done.
+type Next int
+
+const (
+	// Release leaves it at the head of the lane, due as before.
+	Release Next = iota
+	// Again leaves it at the head of the lane, due at Result.At. The attempt is counted.
+	Again
+	// Bury makes it a dead letter. The attempt is counted.
+	Bury
+)
+
+// A Result is what came of a lease.
+type Result struct {
+	// Done deliveries from the head were delivered and are removed.
+	Done int
+	// Next is what becomes of the one after them, if the lease holds one.
+	Next Next
+	// At is when it is due again.
+	At time.Time
+	// Outcome is kept with the attempt; see [Attempt].
+	Outcome string
+	// Reason is kept with the dead letter.
+	Reason string
+}
+
+// A DeadLetter is a delivery that was given up, or an event that no transition could take.
+type DeadLetter struct {
+	// ID is set by the store.
+	ID       string
+	Lane     Lane // Direction is empty for an event
+	Reason   string
+	At       time.Time // set by the store
+	Delivery Delivery
+}
+
+// A DeadLetterFilter chooses dead letters; zero fields choose all.
+type DeadLetterFilter struct {
+	Conversation string
+	Reason       string
+	Since, Until time.Time
+	After        string // ids after this one, for paging
+	Limit        int    // at most 1,000, which is also the default
+}
+
+// Limits says what Prune removes: everything older than these times. A zero time keeps all.
+type Limits struct {
+	Lines         time.Time // transcript lines
+	DeadLetters   time.Time
+	Conversations time.Time // records without a live session, timer, or delivery
+	Slice         int       // how many rows of each at most in one call; default 1,000
+}
+
+// Stats are counts for metrics and health checks. They may be a second old.
+type Stats struct {
+	Waiting     map[Direction]int // deliveries in lanes
+	DeadLetters int
+	Live        int // records with a status
+}
+
+// A Store keeps conversations. Each method is atomic, and safe for concurrent use. A context that
+// ends makes a method return early with the context's error; the change may then have been made.
+type Store interface {
+	// Apply handles one event of a conversation. The record is created when there is none. When
+	// ids has members and all of them are known, f is not called and nothing changes. When f
+	// returns an error, Apply returns it and changes nothing, and the ids stay unknown.
+	// A *KeyTakenError means that Record.Keys collides with another record.
+	Apply(ctx context.Context, conversation string, ids []EventID, f func(*Turn) error) error
+
+	// Load returns the record of a conversation, or ErrNotFound.
+	Load(ctx context.Context, conversation string) (Record, error)
+
+	// Find returns the conversation that declared the key, or ErrNotFound.
+	Find(ctx context.Context, key string) (conversation string, err error)
+
+	// Mask returns the name under which a person, an e-mail address or the like may be kept in
+	// clear: an HMAC under a key of this store.
+	Mask(s string) string
+
+	// Claim leases a lane of the direction whose head is due, with at most max deliveries from its head.
+	// Lanes are claimed in the order in which they became due. ErrEmpty means there is none.
+	Claim(ctx context.Context, d Direction, ttl time.Duration, max int) (*Lease, error)
+
+	// Wait returns when Claim of the direction may succeed, or when ctx ends. It may be early.
+	Wait(ctx context.Context, d Direction) error
+
+	// Begin makes durable that the head of the lease is about to be sent.
+	Begin(ctx context.Context, l *Lease) error
+
+	// Settle ends a lease: what was done is removed, the next one is treated as the result says, and
+	// f, unless nil, edits the record in the same commit. When f returns an error nothing changes and
+	// the lease goes on. A settle that empties its lane, and has no f, may return up to 50 ms before it is durable.
+	Settle(ctx context.Context, l *Lease, r Result, f func(*Turn) error) error
+
+	// Due returns up to limit conversations whose timer has run out, the earliest first.
+	Due(ctx context.Context, limit int) ([]string, error)
+
+	// Lines returns the last limit lines of a conversation's transcript, oldest first.
+	Lines(ctx context.Context, conversation string, limit int) ([]Line, error)
+
+	// Sessions returns up to limit records with a status, by id, that come after the given id.
+	Sessions(ctx context.Context, after string, limit int) ([]Record, error)
+
+	// DeadLetters returns the dead letters that the filter chooses, by id, which is their age.
+	DeadLetters(ctx context.Context, f DeadLetterFilter) ([]DeadLetter, error)
+
+	// Retry puts the delivery of a dead letter at the end of its lane under its old ID, with no
+	// attempts. ErrNotFound if there is none, or if it was an event.
+	Retry(ctx context.Context, id string) error
+
+	// Discard removes a dead letter.
+	Discard(ctx context.Context, id string) error
+
+	// Erase removes every record of a person (a masked name), with all rows of those conversations,
+	// and returns how many conversations there were.
+	Erase(ctx context.Context, person string) (int, error)
+
+	// Export calls f with every record of a person, and its transcript.
+	Export(ctx context.Context, person string, f func(Record, []Line) error) error
+
+	// Prune removes a slice of what is older than the limits, and of event ids that need not be
+	// recognised any more. It reports whether there may be more.
+	Prune(ctx context.Context, l Limits) (more bool, err error)
+
+	// Stats counts.
+	Stats(ctx context.Context) (Stats, error)
+
+	// Close ends all calls under way and closes the store.
+	Close() error
+}
