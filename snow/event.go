@@ -40,7 +40,7 @@ type Event struct {
 	TakeControl bool
 	// Completed means that the conversation is over, after all items. It is false when the post is a notification card.
 	Completed bool
-	// Raw is the post as it came, for a dead letter. It may hold words and credentials.
+	// Raw is the post as it came, for a dead letter. It may hold words and credentials, and is not to be logged.
 	Raw []byte
 }
 
@@ -61,8 +61,8 @@ const (
 	KindSystem    Kind = "system"  // Text: what ServiceNow itself says ("Sam has entered the chat.")
 	KindWait      Kind = "wait"    // queued; WaitTime and Text may be empty
 	KindWaitEnd   Kind = "waitEnd" // the wait is over
-	KindJoined    Kind = "joined"  // a live agent has accepted
-	KindEnded     Kind = "ended"   // the live session is over
+	KindJoined    Kind = "joined"  // a live agent has accepted; Text may be what was said about it
+	KindEnded     Kind = "ended"   // the live session is over; Text may be what was said about it
 	KindTyping    Kind = "typing"  // the agent types
 	KindTypingEnd Kind = "typingEnd"
 	KindUnknown   Kind = "unknown" // Text is what could be found, maybe nothing; Name is the type
@@ -71,16 +71,17 @@ const (
 
 // An Item is one element of body[].
 type Item struct {
-	// ID is messageId, or, when there is none, "hash:" and a hash of the item.
+	// ID is messageId, or, when there is none, "hash:" and a hash of the item. It differs from that of every other item
+	// of the post: where elements share one, and where one element makes two items, the later get "#2", "#3" and so on.
 	ID string
 	// Hashed reports that ID is a hash: a repeat within a short time is a duplicate, later it is not.
 	Hashed bool
 	Kind   Kind
-	Name   string // uiType, or uiType/actionType
+	Name   string // uiType, or uiType/actionType: at most 64 printable characters, but of any number of values
 	Text   string
 	HTML   string
 	URL    string // as sent; may be relative to the instance
-	// FromAgent says that a person wrote it.
+	// FromAgent says that a person wrote it. Such a Text is the words exactly as they were written.
 	FromAgent bool
 	Agent     Agent
 	WaitTime  string // display text, to be shown as it is
@@ -89,7 +90,7 @@ type Item struct {
 	Input     string // "text", "secret", "boolean", "date", "time", "datetime", "file", "picture"
 	Card      *Card
 	Table     *Table
-	Links     []Link
+	Links     []Link // also the sources that a text cites
 }
 
 // An Agent is what an item says of the person behind it. All may be empty.
@@ -114,7 +115,7 @@ type Link struct {
 	Description string
 }
 
-// A Card is an OutputCard. Raw is its data when it could not be read.
+// A Card is an OutputCard. Raw is its data, always valid JSON, when that could not be read.
 type Card struct {
 	Template    string
 	Title       string

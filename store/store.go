@@ -17,8 +17,14 @@
 // # Secrecy
 //
 // Record.Data, Delivery.Body, Line.Data and DeadLetter bodies are sealed at rest with a [Keyring],
-// bound to their place, so that a value copied elsewhere does not open. Everything else is kept
-// in clear and must therefore hold ids only: no names, no addresses, no words.
+// bound to their logical name ([RecordName], [DeliveryName], [LineName]), so that a value copied
+// elsewhere does not open. Everything else is kept in clear and must therefore hold ids only: no
+// names, no addresses, no words.
+//
+// # Values
+//
+// Ids, keys and the other clear strings are at most [MaxString] bytes of valid UTF-8 without NUL
+// bytes; sealed values are at most [MaxData] bytes. Times come back in UTC, to the microsecond.
 package store
 
 import (
@@ -38,6 +44,9 @@ var (
 	ErrFenced = errors.New("lease has passed on")
 	// ErrClosed means that the store was closed. Nothing was changed.
 	ErrClosed = errors.New("store closed")
+	// ErrWrongKey means that a sealed value does not open: none of the keys sealed it, it belongs
+	// elsewhere, or it was changed.
+	ErrWrongKey = errors.New("sealed with another key, moved or damaged")
 )
 
 // A KeyTakenError means that a record declared a key that belongs to another conversation.
@@ -50,6 +59,15 @@ type KeyTakenError struct {
 func (e *KeyTakenError) Error() string {
 	return fmt.Sprintf("key belongs to conversation %s", e.Conversation)
 }
+
+// A PanicError means that the function given to [Store.Apply] or [Store.Settle] panicked. Nothing was
+// changed. The panic's value is not part of the error's text, since it may hold words of a person.
+type PanicError struct {
+	Value any
+	Stack []byte // where it panicked
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("turn panicked with a %T", e.Value) }
 
 // A Direction says where the deliveries of a lane go.
 type Direction string
@@ -107,8 +125,8 @@ type Delivery struct {
 	// Kind and Session are the caller's, kept in clear.
 	Kind    string
 	Session string
-	// Accepted is when the event that caused the delivery was accepted. A retry keeps it; leaving
-	// [Held] sets it anew. The store sets it to the turn's time when it is zero.
+	// Accepted is when the event that caused the delivery was accepted. A later attempt keeps it;
+	// leaving [Held] and [Store.Retry] set it anew. The store sets it to the turn's time when it is zero.
 	Accepted time.Time
 	// NotBefore holds back the delivery, and with it all that follow in its lane.
 	NotBefore time.Time
@@ -125,19 +143,21 @@ type Delivery struct {
 // AttemptsKept is how many attempts a delivery remembers.
 const AttemptsKept = 20
 
-// An Attempt is one failed send. Outcome must not hold words of a person.
+// An Attempt is one failed send. Outcome must not hold words of a person; it is cut to [MaxString].
 type Attempt struct {
 	At      time.Time `json:"at"`
 	Outcome string    `json:"outcome"`
 }
 
 // A Line is one line of a conversation's transcript. Data is the caller's and is sealed at rest.
+// The store sets At to the turn's time when it is zero.
 type Line struct {
 	At   time.Time
 	Data []byte
 }
 
-// A Move takes all deliveries of one lane of the conversation to the end of another, in order.
+// A Move takes all deliveries of one lane of the conversation to the end of another, in order. What is
+// being sent under a lease moves as well, and the lease's Settle does not follow it.
 type Move struct{ From, To Direction }
 
 // A Turn is the handling of one event. The function given to Apply or Settle edits Record in place
@@ -152,7 +172,9 @@ type Turn struct {
 	// Now is the time of the turn.
 	Now time.Time
 
-	// Move and Drop are carried out first, in this order; then Deliver is added to the lanes.
+	// Move and Drop are carried out first, in this order; then Deliver is added to the lanes. A lane
+	// that is leased stays leased: what follows in it waits until the lease is settled or runs out, and
+	// Settle has no effect on deliveries that were taken away meanwhile.
 	Move    []Move
 	Drop    []Direction
 	Deliver []Outgoing
@@ -162,7 +184,7 @@ type Turn struct {
 	Bury []DeadLetter
 }
 
-// Outgoing is a delivery and the direction it is to go.
+// Outgoing is a delivery and the direction it is to go. Begun, Failed and Attempts are ignored.
 type Outgoing struct {
 	Direction Direction
 	Delivery
@@ -205,7 +227,7 @@ type Result struct {
 	At time.Time
 	// Outcome is kept with the attempt; see [Attempt].
 	Outcome string
-	// Reason is kept with the dead letter.
+	// Reason is kept with the dead letter, cut to [MaxString].
 	Reason string
 }
 
@@ -223,7 +245,7 @@ type DeadLetter struct {
 type DeadLetterFilter struct {
 	Conversation string
 	Reason       string
-	Since, Until time.Time
+	Since, Until time.Time // from Since on, before Until
 	After        string // ids after this one, for paging
 	Limit        int    // at most 1,000, which is also the default
 }
@@ -244,12 +266,14 @@ type Stats struct {
 }
 
 // A Store keeps conversations. Each method is atomic, and safe for concurrent use. A context that
-// ends makes a method return early with the context's error; the change may then have been made.
+// ends makes a method return early with the context's error; the change may then have been made, but
+// a function given to the method is not called any more once the method has returned.
 type Store interface {
 	// Apply handles one event of a conversation. The record is created when there is none. When
 	// ids has members and all of them are known, f is not called and nothing changes. When f
 	// returns an error, Apply returns it and changes nothing, and the ids stay unknown.
-	// A *KeyTakenError means that Record.Keys collides with another record.
+	// A panic of f becomes a *PanicError. A *KeyTakenError means that Record.Keys collides with another
+	// record.
 	Apply(ctx context.Context, conversation string, ids []EventID, f func(*Turn) error) error
 
 	// Load returns the record of a conversation, or ErrNotFound.
@@ -263,13 +287,17 @@ type Store interface {
 	Mask(s string) string
 
 	// Claim leases a lane of the direction whose head is due, with at most max deliveries from its head.
-	// Lanes are claimed in the order in which they became due. ErrEmpty means there is none.
+	// Lanes are claimed in the order in which they became due. A lease that has run out does not hold
+	// its lane any more, but its holder can settle until another has claimed. The run is cut where it
+	// reaches [MaxRun] bytes of bodies. ErrEmpty means there is none, as for [Held] always.
 	Claim(ctx context.Context, d Direction, ttl time.Duration, max int) (*Lease, error)
 
-	// Wait returns when Claim of the direction may succeed, or when ctx ends. It may be early.
+	// Wait returns nil when Claim of the direction may succeed, and the context's error when ctx ends. It may
+	// be early.
 	Wait(ctx context.Context, d Direction) error
 
-	// Begin makes durable that the head of the lease is about to be sent.
+	// Begin makes durable that the head of the lease is about to be sent. ErrFenced also means that the
+	// head was dropped or moved meanwhile, and must not be sent.
 	Begin(ctx context.Context, l *Lease) error
 
 	// Settle ends a lease: what was done is removed, the next one is treated as the result says, and
@@ -280,36 +308,44 @@ type Store interface {
 	// Due returns up to limit conversations whose timer has run out, the earliest first.
 	Due(ctx context.Context, limit int) ([]string, error)
 
-	// Lines returns the last limit lines of a conversation's transcript, oldest first.
+	// Lines returns the last limit lines of a conversation's transcript, oldest first; none when there is no
+	// such conversation.
 	Lines(ctx context.Context, conversation string, limit int) ([]Line, error)
 
-	// Sessions returns up to limit records with a status, by id, that come after the given id.
+	// Sessions returns up to limit records with a status, in the byte order of their ids, that come
+	// after the given id.
 	Sessions(ctx context.Context, after string, limit int) ([]Record, error)
 
 	// DeadLetters returns the dead letters that the filter chooses, by id, which is their age.
 	DeadLetters(ctx context.Context, f DeadLetterFilter) ([]DeadLetter, error)
 
-	// Retry puts the delivery of a dead letter at the end of its lane under its old ID, with no
-	// attempts. ErrNotFound if there is none, or if it was an event.
+	// Retry puts the delivery of a dead letter at the end of its lane under its old ID, due at once, with
+	// no attempts and accepted now. ErrNotFound if there is none, if it was an event, or if its
+	// conversation is gone.
 	Retry(ctx context.Context, id string) error
 
-	// Discard removes a dead letter.
+	// Discard removes a dead letter. ErrNotFound if there is none.
 	Discard(ctx context.Context, id string) error
 
 	// Erase removes every record of a person (a masked name), with all rows of those conversations,
 	// and returns how many conversations there were.
 	Erase(ctx context.Context, person string) (int, error)
 
-	// Export calls f with every record of a person, and its transcript.
+	// Export calls f with every record of a person, and its transcript, until f returns an error. Each
+	// record is consistent with its transcript; f may call the store.
 	Export(ctx context.Context, person string, f func(Record, []Line) error) error
 
 	// Prune removes a slice of what is older than the limits, and of event ids that need not be
 	// recognised any more. It reports whether there may be more.
 	Prune(ctx context.Context, l Limits) (more bool, err error)
 
+	// Rekey seals a slice of what older keys sealed with the first key of the keyring. It reports whether
+	// there may be more; when there is none, the older keys are not needed any more.
+	Rekey(ctx context.Context) (more bool, err error)
+
 	// Stats counts.
 	Stats(ctx context.Context) (Stats, error)
 
-	// Close ends all calls under way and closes the store.
+	// Close ends all calls under way and closes the store. Later calls fail with ErrClosed, except Close.
 	Close() error
 }

@@ -1,0 +1,290 @@
+package adapter_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"snowbot/adapter"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// connectorBody is an error body in the usual shape.
+func connectorBody(code string) string {
+	return fmt.Sprintf(`{"error":{"code":%q,"message":"words of a person","innerHttpError":{"statusCode":1,"body":"more words"}}}`, code)
+}
+
+func TestConnectorErrors(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		want   adapter.Error
+	}{
+		"bad argument":        {400, connectorBody("BadArgument"), adapter.Error{Code: "BadArgument"}},
+		"not registered":      {401, connectorBody("BotNotRegistered"), adapter.Error{Code: "BotNotRegistered"}},
+		"disabled":            {403, connectorBody("BotDisabledByAdmin"), adapter.Error{Code: "BotDisabledByAdmin"}},
+		"not in roster":       {403, connectorBody("BotNotInConversationRoster"), adapter.Error{Code: "BotNotInConversationRoster"}},
+		"blocked by user":     {403, connectorBody("ConversationBlockedByUser"), adapter.Error{Code: "ConversationBlockedByUser"}},
+		"no permissions":      {403, connectorBody("NotEnoughPermissions"), adapter.Error{Code: "NotEnoughPermissions"}},
+		"activity not found":  {404, connectorBody("ActivityNotFoundInConversation"), adapter.Error{Code: "ActivityNotFoundInConversation"}},
+		"conversation gone":   {404, connectorBody("ConversationNotFound"), adapter.Error{Code: "ConversationNotFound"}},
+		"precondition failed": {412, connectorBody("PreconditionFailed"), adapter.Error{Code: "PreconditionFailed"}},
+		"too big":             {413, connectorBody("MessageSizeTooBig"), adapter.Error{Code: "MessageSizeTooBig"}},
+		"throttled":           {429, connectorBody("Throttled"), adapter.Error{Code: "Throttled"}},
+		"service error":       {500, connectorBody("ServiceError"), adapter.Error{Code: "ServiceError"}},
+		"bad gateway":         {502, connectorBody("ServiceError"), adapter.Error{Code: "ServiceError"}},
+		"unavailable":         {503, ``, adapter.Error{}},
+		"gateway time-out":    {504, `<html>words`, adapter.Error{}},
+		"writes blocked, JSON in a string": {
+			403, `{"errorCode":209,"message":"{\r\n  \"subCode\": \"MessageWritesBlocked\",\r\n  \"details\": \"words\",\r\n  \"errorCode\": null\r\n}"}`,
+			adapter.Error{Code: "209", SubCode: "MessageWritesBlocked"},
+		},
+		"writes blocked, below error": {
+			403, `{"error":{"code":"ConversationBlockedByUser","message":"{\"subCode\":\"MessageWritesBlocked\"}"}}`,
+			adapter.Error{Code: "ConversationBlockedByUser", SubCode: "MessageWritesBlocked"},
+		},
+		"writes blocked, in the inner error": {
+			403, `{"error":{"code":"Forbidden","innerHttpError":{"body":{"error":{"subCode":"MessageWritesBlocked"}}}}}`,
+			adapter.Error{Code: "Forbidden", SubCode: "MessageWritesBlocked"},
+		},
+		"flat":               {400, `{"code":"BadSyntax","message":"words"}`, adapter.Error{Code: "BadSyntax"}},
+		"words as code":      {400, connectorBody("words of a person"), adapter.Error{}},
+		"long code":          {400, connectorBody(strings.Repeat("x", 65)), adapter.Error{}},
+		"odd types":          {400, `{"error":{"code":{"a":1}},"message":["words"]}`, adapter.Error{}},
+		"an array":           {400, `["words"]`, adapter.Error{}},
+		"a page with 200":    {200, " <!DOCTYPE html>words", adapter.Error{Code: adapter.CodeNotConnector}},
+		"endlessly nested":   {400, strings.Repeat(`{"error":`, 500) + `{"code":"deep"}` + strings.Repeat("}", 500), adapter.Error{}},
+		"strings in strings": {400, `{"message":"{\"message\":\"{\\\"code\\\":\\\"Inner\\\"}\"}"}`, adapter.Error{Code: "Inner"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var logged bytes.Buffer
+			s := newService(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("MS-CV", "vector.1")
+				w.Header().Set("X-Ms-Request-Id", "words of a person")
+				answer(tt.status, tt.body)(w, r)
+			})
+			c := openConnector(t, func(o *adapter.ConnectorOptions) {
+				o.Tokens = tokens("secret-token")
+				o.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
+			_, err := c.Send(t.Context(), s.ref(), &adapter.Activity{Text: "words"})
+			tt.want.Op, tt.want.StatusCode, tt.want.Written = "send", tt.status, true
+			if diff := cmp.Diff(&tt.want, wantError(t, err)); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if shown := err.Error() + logged.String(); strings.Contains(shown, "words") || strings.Contains(shown, "secret-token") || !strings.Contains(shown, "vector.1") {
+				t.Errorf("shown: %s", shown)
+			}
+		})
+	}
+}
+
+func TestConnectorRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"7": 7 * time.Second, " 7 ": 7 * time.Second, "0": 0, "-5": 0, "1.5": 1500 * time.Millisecond, "": 0, ".": 0, "soon": 0, "1e3": 0, "NaN": 0, "+Inf": 0,
+		"86400": time.Hour, "99999999999999999999999999": time.Hour, strings.Repeat("9", 400): time.Hour,
+		"Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second,
+		"Fri, 02 Jan 2026 03:04:00 GMT": 0,
+		"Sat, 02 Jan 2027 03:04:00 GMT": time.Hour,
+	} {
+		s := newService(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", header)
+			w.WriteHeader(429)
+		})
+		c := openConnector(t, func(o *adapter.ConnectorOptions) { o.Now = func() time.Time { return now } })
+		if e := wantError(t, c.Typing(t.Context(), s.ref())); e.RetryAfter != want || e.Op != "typing" {
+			t.Errorf("Retry-After %.40q led to %v, want %v", header, e.RetryAfter, want)
+		}
+	}
+}
+
+func TestConnectorRepeatsOnceWithAFreshToken(t *testing.T) {
+	t.Parallel()
+	accept := func(good string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "Bearer "+good {
+				answer(201, `{"id":"1"}`)(w, r)
+				return
+			}
+			answer(401, `{"error":{"code":"Unauthorized"}}`)(w, r)
+		}
+	}
+	for name, tt := range map[string]struct {
+		tokens *tokenList
+		ok     bool
+		used   []string
+	}{
+		"which is accepted":              {tokens("old", "new"), true, []string{"old", "new"}},
+		"which is refused, too":          {tokens("old", "older", "new"), false, []string{"old", "older"}},
+		"but not when there is no other": {tokens("old"), false, []string{"old"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t, accept("new"))
+			c := openConnector(t, func(o *adapter.ConnectorOptions) { o.Tokens = tt.tokens })
+			_, err := c.Send(t.Context(), s.ref(), &adapter.Activity{Text: "x"})
+			if (err == nil) != tt.ok {
+				t.Errorf("Send error = %v", err)
+			}
+			var used []string
+			for _, r := range s.requests() {
+				used = append(used, r.Token)
+				if !strings.Contains(r.Body, `"text":"x"`) {
+					t.Errorf("body %q", r.Body)
+				}
+			}
+			if diff := cmp.Diff(tt.used, used); diff != "" {
+				t.Errorf("tokens used (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"old"}, tt.tokens.forgot); diff != "" {
+				t.Errorf("tokens forgotten (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestConnectorGoesToTheGCCHostOnce(t *testing.T) {
+	t.Parallel()
+	wrong := newService(t, answer(403, connectorBody("InvalidBotApiHost")))
+	right := newService(t, answer(201, `{"id":"1"}`))
+	for name, tt := range map[string]struct {
+		gcc         string
+		ok          bool
+		wrong, gccN int
+	}{
+		"and is served":              {right.URL + "/gcc", true, 1, 1},
+		"and not again":              {wrong.URL + "/gcc", false, 2, 0},
+		"but not when it was called": {wrong.URL + "/emea/", false, 1, 0},
+	} {
+		// Services are shared: one after the other.
+		before, gccBefore := len(wrong.requests()), len(right.requests())
+		c := openConnector(t, func(o *adapter.ConnectorOptions) { o.GCCServiceURL = tt.gcc })
+		id, err := c.Send(t.Context(), wrong.ref(), &adapter.Activity{})
+		if (err == nil && id == "1") != tt.ok {
+			t.Errorf("%s: Send = %q, %v", name, id, err)
+		}
+		if a, b := len(wrong.requests())-before, len(right.requests())-gccBefore; a != tt.wrong || b != tt.gccN {
+			t.Errorf("%s: %d and %d requests, want %d and %d", name, a, b, tt.wrong, tt.gccN)
+		}
+	}
+	if got, want := right.requests()[0].URI, "/gcc/v3/conversations/a:1/activities"; got != want {
+		t.Errorf("GCC host was asked for %q, want %q", got, want)
+	}
+	other := newService(t, answer(403, connectorBody("BotDisabledByAdmin")))
+	c := openConnector(t, func(o *adapter.ConnectorOptions) { o.GCCServiceURL = right.URL })
+	if _, err := c.Send(t.Context(), other.ref(), &adapter.Activity{}); err == nil {
+		t.Error("another 403 was served by the GCC host")
+	}
+}
+
+func TestConnectorKnowsWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) })
+	hanging := newService(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	})
+	resetting := newService(t, func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			conn.Close()
+		}
+	})
+	talking := newService(t, func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_, _ = io.WriteString(conn, "words of a person\r\n\r\n")
+			conn.Close()
+		}
+	})
+	encrypted := httptest.NewUnstartedServer(answer(200, `{}`))
+	encrypted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	encrypted.StartTLS()
+	t.Cleanup(encrypted.Close)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "http://" + listener.Addr().String()
+	listener.Close()
+
+	for name, tt := range map[string]struct {
+		url     string
+		change  func(*adapter.ConnectorOptions)
+		written bool
+		op      string
+		is      error
+	}{
+		"nobody listens":     {closed, nil, false, "send", nil},
+		"unknown authority":  {encrypted.URL, nil, false, "send", nil},
+		"no token":           {hanging.URL, func(o *adapter.ConnectorOptions) { o.Tokens = &tokenList{tokens: []string{""}, err: errors.New("x")} }, false, "token", nil},
+		"time-out":           {hanging.URL, func(o *adapter.ConnectorOptions) { o.Timeout = 100 * time.Millisecond }, true, "send", context.DeadlineExceeded},
+		"reset":              {resetting.URL, nil, true, "send", nil},
+		"answer of no sense": {talking.URL, nil, true, "send", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := openConnector(t, tt.change)
+			ref := hanging.ref()
+			ref.ServiceURL, ref.ConversationID = tt.url, "someone@example.org"
+			_, err := c.Send(t.Context(), ref, &adapter.Activity{})
+			e := wantError(t, err)
+			if e.Written != tt.written || e.Op != tt.op || e.StatusCode != 0 {
+				t.Errorf("error %+v, want written %v, op %s", e, tt.written, tt.op)
+			}
+			if tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("error %v is not %v", err, tt.is)
+			}
+			if s := err.Error(); strings.Contains(s, "words") || strings.Contains(s, "example.org") || strings.Contains(s, "Bearer") {
+				t.Errorf("error tells too much: %s", s)
+			}
+		})
+	}
+	t.Run("caller gives up", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		s := newService(t, func(_ http.ResponseWriter, r *http.Request) {
+			cancel()
+			<-r.Context().Done()
+		})
+		_, err := openConnector(t, nil).Send(ctx, s.ref(), &adapter.Activity{})
+		if e := wantError(t, err); !e.Written || !errors.Is(err, context.Canceled) {
+			t.Errorf("error %+v", e)
+		}
+		_, err = openConnector(t, nil).Send(ctx, s.ref(), &adapter.Activity{})
+		if e := wantError(t, err); e.Written {
+			t.Errorf("error %+v before the start", e)
+		}
+	})
+}
+
+func TestNewConnectorRefuses(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]adapter.ConnectorOptions{
+		"no tokens":        {},
+		"negative timeout": {Tokens: tokens("x"), Timeout: -1},
+		"GCC host":         {Tokens: tokens("x"), GCCServiceURL: "https://evil.org/"},
+	} {
+		if _, err := adapter.NewConnector(o); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens("x")}); err != nil {
+		t.Errorf("defaults: %v", err)
+	}
+}

@@ -1,0 +1,173 @@
+package adapter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+const (
+	maxBody     = 256 << 10 // bytes of an activity; Teams' own limit is about 100 KB
+	readTimeout = 10 * time.Second
+	maxID       = 1024 // bytes of an id that is stored or logged
+)
+
+// A RequestError says why an HTTP request was refused for another reason than its token.
+type RequestError struct {
+	// Status is the HTTP status to answer with.
+	Status int
+	// Reason is one of a few fixed phrases. It holds nothing of the request.
+	Reason string
+}
+
+func (e *RequestError) Error() string { return "activity refused: " + e.Reason }
+
+func badRequest(reason string) *RequestError {
+	return &RequestError{Status: http.StatusBadRequest, Reason: reason}
+}
+
+// A receiver turns an HTTP request into an activity that may be believed.
+type receiver struct {
+	verifier interface {
+		Verify(ctx context.Context, authorization string, a *Activity) error
+	}
+	appID       string
+	tenants     []string
+	hosts       HostPolicy
+	readTimeout time.Duration
+}
+
+// check refuses options that would let nobody in, or anybody.
+func (rc *receiver) check() error {
+	switch {
+	case rc.verifier == nil:
+		return errors.New("a verifier is required")
+	case strings.TrimSpace(rc.appID) == "":
+		return errors.New("the Microsoft App ID is required")
+	case len(rc.tenants) == 0:
+		return errors.New(`no tenant may use the bot: name the tenants, or "*" for any`)
+	case slices.Contains(rc.tenants, ""):
+		return errors.New("the list of tenants has an empty entry")
+	}
+	return nil
+}
+
+// receive reads, decodes and verifies the activity of r. It may return the activity together with
+// an error, for the ids to be logged. The error is an *AuthError or a *RequestError. w may be nil; then
+// the time limit is the server's. The body is not read before the header has the shape of a token.
+func (rc *receiver) receive(w http.ResponseWriter, r *http.Request) (*Activity, error) {
+	if r.Method != http.MethodPost {
+		return nil, &RequestError{Status: http.StatusMethodNotAllowed, Reason: "wrong method"}
+	}
+	limited := rc.limitRead(w, time.Now().Add(rc.readTimeout))
+	authorization := strings.Join(r.Header.Values("Authorization"), ", ") // several have no shape that passes
+	if _, refused := bearer(authorization); refused != nil {
+		return nil, refused
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if limited { // or the server takes it for a connection that broke while we work
+		rc.limitRead(w, time.Time{})
+	}
+	a, err := decodeBody(body)
+	if err != nil {
+		return nil, err
+	}
+	if err := rc.verifier.Verify(r.Context(), authorization, a); err != nil {
+		return a, err
+	}
+	return a, rc.admit(a)
+}
+
+// limitRead sets the time at which reading the request fails, the zero time for never. It stays in
+// force when the request is refused, so that the server does not drain the body of a slow sender for
+// ever. It reports false when w cannot do that; the server's own can.
+func (rc *receiver) limitRead(w http.ResponseWriter, at time.Time) bool {
+	return w != nil && http.NewResponseController(w).SetReadDeadline(at) == nil
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	tooLarge := &RequestError{Status: http.StatusRequestEntityTooLarge, Reason: "body too large"}
+	if r.ContentLength > maxBody {
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &RequestError{Status: http.StatusRequestTimeout, Reason: "body not complete in time"}
+	case err != nil:
+		return nil, badRequest("body not complete")
+	}
+	return body, nil
+}
+
+// decodeBody reads an activity by the rules of DecodeActivity. A byte order mark is passed over (RFC 8259, 8.1).
+func decodeBody(body []byte) (*Activity, error) {
+	a, err := DecodeActivity(bytes.TrimPrefix(body, []byte("\ufeff")))
+	if err != nil { // and err may quote it
+		return nil, badRequest("body is not a JSON object")
+	}
+	if a.Type == "" {
+		return nil, badRequest("activity without type")
+	}
+	return a, nil
+}
+
+// admit checks an activity that comes from the Bot Connector for being one of ours.
+func (rc *receiver) admit(a *Activity) error {
+	if !slices.Contains(rc.tenants, "*") {
+		tenant := a.TenantID()
+		if !slices.ContainsFunc(rc.tenants, func(t string) bool { return strings.EqualFold(t, tenant) }) {
+			return forbidden("tenant not allowed")
+		}
+	}
+	if a.Recipient == nil || !strings.EqualFold(strings.TrimPrefix(a.Recipient.ID, "28:"), rc.appID) {
+		return forbidden("wrong recipient")
+	}
+	if a.Conversation == nil || a.Conversation.ID == "" {
+		return badRequest("activity without conversation")
+	}
+	ids := []string{a.ID, a.Conversation.ID}
+	if a.From != nil {
+		ids = append(ids, a.From.ID, a.From.AADObjectID)
+	}
+	for _, id := range ids { // they become keys of the store
+		if len(id) > maxID || strings.ContainsFunc(id, unicode.IsControl) {
+			return badRequest("malformed id")
+		}
+	}
+	if rc.hosts.CheckToken(a.ServiceURL) != nil { // we would send our token there
+		return forbidden("service url not trusted")
+	}
+	return nil
+}
+
+// logID makes an id that nobody vouches for fit for a log line.
+func logID(id string) string {
+	id = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, id)
+	if len(id) > 200 {
+		id = strings.ToValidUTF8(id[:200], "") + "…"
+	}
+	return id
+}
+
+// panicked describes a recovered panic without its value, which may hold a person's words.
+func panicked(value any) error { return fmt.Errorf("panic of type %T", value) }

@@ -1,0 +1,331 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"snowbot/adapter"
+	"snowbot/snow"
+	"snowbot/store"
+)
+
+// A Handler is the bot that has the conversation while no agent has. It is given a message, or the
+// activity that says that the bot was installed, and returns what to answer, or nothing. An event
+// activity named "handoff.initiate" among the answers asks for a live agent.
+//
+// A handler runs outside any commit. It may run twice for one activity, after a crash or an error,
+// and its answer is dropped when the conversation went to an agent meanwhile.
+type Handler func(ctx context.Context, a *adapter.Activity) ([]*adapter.Activity, error)
+
+// Teams is what the bot needs of the Bot Connector; [adapter.Connector] is it.
+type Teams interface {
+	Send(ctx context.Context, ref adapter.Reference, a *adapter.Activity) (id string, err error)
+	Update(ctx context.Context, ref adapter.Reference, activityID string, a *adapter.Activity) error
+	Typing(ctx context.Context, ref adapter.Reference) error
+	Member(ctx context.Context, ref adapter.Reference, userID string) (adapter.ChannelAccount, error)
+}
+
+// ServiceNow is what the bot needs of an instance; [snow.Client] is it.
+type ServiceNow interface {
+	RequestAgent(ctx context.Context, c snow.Chat, r snow.AgentRequest) error
+	Say(ctx context.Context, c snow.Chat, w snow.Words) error
+	End(ctx context.Context, c snow.Chat, requestID string) error
+	Typing(ctx context.Context, c snow.Chat, requestID string, typing bool) error
+	Report(ctx context.Context, c snow.Chat, requestID string, receipts []snow.Receipt) error
+	FindUser(ctx context.Context, email string) ([]snow.User, error)
+	CreateIncident(ctx context.Context, i snow.Incident) (number string, err error)
+}
+
+// Options are what a Bot is made of.
+type Options struct {
+	Store      store.Store
+	Teams      Teams
+	ServiceNow ServiceNow
+	// Handler is the bot; nil is the built-in one, which greets, helps, and offers a person.
+	Handler Handler
+	// AppID is the bot's Microsoft app id: ServiceNow events for another bot are refused.
+	AppID string
+	Rules Rules
+	// Workers is how many lanes of each direction are worked on at once. Default 32.
+	Workers int
+	// Metrics is where the counters are registered; nil keeps them to itself.
+	Metrics prometheus.Registerer
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// A Bot carries conversations between Teams and ServiceNow. Its methods may be called at the same
+// time, and while Run is not running too: what they accept is kept, and carried out when it is.
+type Bot struct {
+	store   store.Store
+	teams   Teams
+	snow    ServiceNow
+	handler Handler
+	appID   string
+	rules   Rules
+	workers int
+	metrics *metrics
+	typist  *typist
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// New checks the options.
+func New(o Options) (*Bot, error) {
+	switch {
+	case o.Store == nil || o.Teams == nil || o.ServiceNow == nil:
+		return nil, errors.New("bot: store, Teams and ServiceNow are needed")
+	case o.AppID == "":
+		return nil, errors.New("bot: the app id is needed")
+	}
+	rules, err := o.Rules.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("bot: %w", err)
+	}
+	b := &Bot{
+		store: o.Store, teams: o.Teams, snow: o.ServiceNow, handler: o.Handler,
+		appID: o.AppID, rules: rules, workers: o.Workers, log: o.Log, now: o.Now,
+	}
+	if b.workers <= 0 {
+		b.workers = 32
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	if b.now == nil {
+		b.now = time.Now
+	}
+	if b.handler == nil {
+		b.handler = b.rules.help
+	}
+	b.metrics = newMetrics(o.Metrics, o.Store)
+	b.typist = newTypist(b)
+	return b, nil
+}
+
+// Activity takes an authenticated activity of Teams. When it returns nil, the activity and all that
+// follows from it are durable; a repeat does nothing. Typing is passed on if that is possible at once.
+func (b *Bot) Activity(ctx context.Context, a *adapter.Activity) error {
+	ev := b.describe(a)
+	conversation := conversationID(ev.ref.TenantID, ev.ref.ConversationID)
+	if a.Type == adapter.TypeTyping {
+		b.typist.employee(conversation)
+		return nil
+	}
+	ids := []store.EventID{activityID(a)}
+	err := b.apply(ctx, conversation, ids, ev)
+	var taken *store.KeyTakenError
+	if errors.As(err, &taken) { // the person has a session in another conversation
+		ev.elsewhere = true
+		err = b.apply(ctx, conversation, ids, ev)
+	}
+	return err
+}
+
+// Invoke takes an invoke activity: a button of a card of ours. Others are [adapter.ErrNotImplemented].
+func (b *Bot) Invoke(ctx context.Context, a *adapter.Activity) (adapter.InvokeResponse, error) {
+	if pressedButton(a) == nil {
+		return adapter.InvokeResponse{}, adapter.ErrNotImplemented
+	}
+	if err := b.Activity(ctx, a); err != nil {
+		return adapter.InvokeResponse{}, err
+	}
+	return adapter.InvokeResponse{Status: 200, Body: map[string]any{
+		"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": "",
+	}}, nil
+}
+
+// describe works out everything about an activity that depends on it alone.
+func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
+	ev := &employeeEvent{activity: a, ref: a.Reference(), press: pressedButton(a)}
+	ev.text = a.PlainText()
+	if ev.text == strings.TrimSpace(a.Text) {
+		ev.text = a.Text // nothing was taken out: the words as they were typed
+	}
+	if strings.TrimSpace(ev.text) == "" {
+		ev.text = ""
+	}
+	for _, at := range a.Attachments {
+		if at.ContentType != "text/html" {
+			ev.files = true
+		}
+	}
+	if a.Type == adapter.TypeMessage && ev.press == nil {
+		ev.intent = DetectIntent(ev.text, a.Locale, b.rules.Phrases)
+		ev.command = DetectCommand(ev.text)
+	}
+	ev.live = b.store.Mask("person/" + ev.ref.TenantID + "/" + firstOf(ev.ref.UserAADID, ev.ref.UserID))
+	return ev
+}
+
+// activityID identifies an activity within its conversation. An edit has the id of what it edits.
+func activityID(a *adapter.Activity) store.EventID {
+	switch {
+	case a.ID == "":
+		return store.EventID{Name: "teams-hash/" + hashOf(a), Keep: time.Minute}
+	case a.Type == adapter.TypeMessageUpdate, a.Type == adapter.TypeMessageDelete:
+		return store.EventID{Name: "teams/" + a.ID + "/" + a.Type + "/" + a.Timestamp + "/" + hashOf(a)}
+	default:
+		return store.EventID{Name: "teams/" + a.ID}
+	}
+}
+
+func hashOf(a *adapter.Activity) string {
+	raw, err := json.Marshal(a)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:12])
+}
+
+// hashedKeep is how long an item without an id of its own is taken for a repeat: agents do say "ok" twice.
+const hashedKeep = 10 * time.Second
+
+// ServiceNow takes a post of ServiceNow. When it returns nil, the post and all that follows from it
+// are durable; items that repeat do nothing. [snow.ErrUnknownSession] and [snow.ErrMismatch] say that
+// it is none of ours.
+func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
+	conversation, session, err := b.locate(ctx, p)
+	if err != nil {
+		return err
+	}
+	ids := make([]store.EventID, 0, len(p.Items)+1)
+	quiet := !p.Completed && !p.TakeControl && p.Status == "" // nothing but what the items say
+	for _, it := range p.Items {
+		switch it.Kind {
+		case snow.KindTyping:
+			b.typist.agent(conversation)
+		case snow.KindTypingEnd:
+		default:
+			quiet = false
+		}
+		id := store.EventID{Name: "servicenow/" + session + "/" + it.ID}
+		if it.Hashed {
+			id.Keep = hashedKeep
+		}
+		ids = append(ids, id)
+	}
+	if quiet && len(p.Items) > 0 {
+		return nil // typing is never stored
+	}
+	if p.Completed || p.TakeControl || p.Status != "" {
+		// A repeat may bring no new item and yet the end. What the flags say has an effect once anyway.
+		ids = append(ids, store.EventID{Name: "flags/" + uuid.NewString(), Keep: time.Second})
+	}
+	return b.apply(ctx, conversation, ids, &postEvent{session: session, post: p})
+}
+
+// locate finds the conversation and the session a post belongs to, and checks that everything in it
+// belongs together. Nothing in the post is trusted; an absent value is not a mismatch.
+func (b *Bot) locate(ctx context.Context, p *snow.Event) (conversation, session string, err error) {
+	v := p.Variables
+	if v.BotID != "" && v.BotID != b.appID && v.BotID != "28:"+b.appID {
+		return "", "", fmt.Errorf("%w: bot id", snow.ErrMismatch)
+	}
+	session = p.SessionID
+	switch {
+	case session != "":
+		conversation, err = b.store.Find(ctx, sessionKey(session))
+	case v.ConversationID != "":
+		conversation, err = b.store.Find(ctx, conversationKey(v.ConversationID))
+	default:
+		err = store.ErrNotFound
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return "", "", snow.ErrUnknownSession
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("find session: %w", err)
+	}
+	r, err := b.store.Load(ctx, conversation)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", "", snow.ErrUnknownSession
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("load conversation: %w", err)
+	}
+	s, err := decodeState(&r)
+	if err != nil {
+		return "", "", err
+	}
+	if session == "" {
+		if s.Session == nil {
+			return "", "", snow.ErrUnknownSession
+		}
+		session = s.Session.ID
+	}
+	switch {
+	case v.ConversationID != "" && v.ConversationID != s.Ref.ConversationID:
+		return "", "", fmt.Errorf("%w: conversation", snow.ErrMismatch)
+	case v.TenantID != "" && v.TenantID != s.Ref.TenantID:
+		return "", "", fmt.Errorf("%w: tenant", snow.ErrMismatch)
+	case v.SessionID != "" && v.SessionID != session:
+		return "", "", fmt.Errorf("%w: session", snow.ErrMismatch)
+	}
+	if of, _, ok := strings.Cut(p.RequestID, requestMark); ok && of != session {
+		if _, err := b.store.Find(ctx, sessionKey(of)); err == nil {
+			return "", "", fmt.Errorf("%w: request", snow.ErrMismatch)
+		}
+	}
+	return conversation, session, nil
+}
+
+// requestMark stands between the session and the delivery in a request id, so that a request id says
+// which session it belongs to.
+const requestMark = "."
+
+func requestID(session, delivery string) string { return session + requestMark + delivery }
+
+// apply handles one event in one commit.
+func (b *Bot) apply(ctx context.Context, conversation string, ids []store.EventID, ev event) error {
+	seed := uuid.NewString()
+	var counts []count
+	ran := false
+	err := b.store.Apply(ctx, conversation, ids, func(t *store.Turn) error {
+		ran = true
+		return b.transit(t, seed, ev, &counts)
+	})
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if !ran {
+		counts = append(counts, count{"repeats", "whole"})
+	}
+	b.metrics.add(counts)
+	return nil
+}
+
+// transit runs the transition on a turn. One that panics changes nothing, and its event becomes a dead letter.
+func (b *Bot) transit(t *store.Turn, seed string, ev event, counts *[]count) (err error) {
+	s, err := decodeState(t.Record)
+	if err != nil {
+		return err
+	}
+	c := &change{rules: &b.rules, now: t.Now, seed: seed, state: s, turn: t}
+	defer func() {
+		if p := recover(); p != nil {
+			b.log.Error("transition failed; its event is kept as a dead letter",
+				"conversation", t.Record.ID, "event", fmt.Sprintf("%T", ev), "stack", string(debug.Stack()))
+			t.Move, t.Drop, t.Deliver, t.Lines = nil, nil, nil, nil
+			t.Bury = []store.DeadLetter{{Reason: "transition failed", Delivery: store.Delivery{ID: seed, Kind: "event", Body: ev.raw()}}}
+			*counts = []count{{"panics", ""}}
+			err = nil
+		}
+	}()
+	ev.apply(c)
+	s.forget(t.Now)
+	*counts = c.counts
+	return s.encode(t.Record, s.due(&b.rules))
+}

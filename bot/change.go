@@ -1,0 +1,175 @@
+package bot
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"snowbot/adapter"
+	"snowbot/store"
+)
+
+// An event is something that happened to a conversation. Its apply is the pure transition: it edits
+// the change's state, adds deliveries, and does no I/O. It may run more than once for one event.
+type event interface {
+	apply(c *change)
+	// raw is what to keep when apply cannot take the event.
+	raw() []byte
+}
+
+// A change is one run of a transition.
+type change struct {
+	rules *Rules
+	now   time.Time
+	seed  string // unique for the event, the same in every run
+	state *state
+	turn  *store.Turn
+	// counts are added to the metrics once the change is committed.
+	counts []count
+	made   int
+}
+
+// A count is one step of a counter of [Bot]'s metrics.
+type count struct{ what, label string }
+
+func (c *change) count(what, label string) { c.counts = append(c.counts, count{what, label}) }
+
+func (c *change) texts() *Texts { return c.rules.texts(c.state.Ref.Locale) }
+
+// send adds a delivery. Its id is the same in every run of the transition.
+func (c *change) send(to store.Direction, kind, session string, b body) {
+	c.made++
+	c.turn.Send(to, store.Delivery{
+		ID:       c.seed + "-" + strconv.Itoa(c.made),
+		Kind:     kind,
+		Session:  session,
+		Accepted: c.now,
+		Body:     b.encode(),
+	})
+}
+
+// notice tells the employee something, in a message of its own.
+func (c *change) notice(text string) {
+	c.send(store.ToTeams, kindNotice, c.sessionID(), body{Activity: plain(text)})
+}
+
+// offer is a notice with buttons.
+func (c *change) offer(text string, buttons ...button) {
+	c.send(store.ToTeams, kindNotice, c.sessionID(), body{Activity: withButtons(text, buttons...)})
+}
+
+func (c *change) sessionID() string {
+	if c.state.Session == nil {
+		return ""
+	}
+	return c.state.Session.ID
+}
+
+// showCard sends the status card as the session now stands.
+func (c *change) showCard() {
+	s := c.state.Session
+	s.Card.Version++
+	c.send(store.ToTeams, kindCard, s.ID, body{Activity: statusCard(c.texts(), s), Version: s.Card.Version})
+}
+
+// say adds a line to the transcript. It is kept until an agent has joined: the agent gets it as
+// history, and a ticket holds it.
+func (c *change) say(from, name, text string) {
+	data, err := json.Marshal(line{From: from, Name: name, Text: text})
+	if err != nil {
+		panic("bot: transcript line: " + err.Error()) // three strings
+	}
+	c.turn.Lines = append(c.turn.Lines, store.Line{At: c.now, Data: data})
+}
+
+// escalate starts a session for the person who wrote e.
+func (c *change) escalate(e *employeeEvent) {
+	if e.elsewhere {
+		c.notice(c.texts().Say(TextNoticeElsewhere))
+		return
+	}
+	c.state.Owner++
+	c.state.Offer = ""
+	c.state.Session = &session{
+		ID:      c.seed,
+		Phase:   connecting,
+		Person:  e.ref.UserID,
+		Live:    e.live,
+		Started: c.now,
+	}
+	c.send(store.ToServiceNow, kindAgent, c.seed, body{Text: e.text})
+	c.showCard()
+	c.count("escalations", "")
+}
+
+// join makes the agent the owner's voice: held words go out, and the employee is told.
+func (c *change) join(id, name string) {
+	s := c.state.Session
+	if s.Phase == connected {
+		c.speaker(id, name)
+		return
+	}
+	s.Phase, s.Joined, s.Spoke = connected, c.now, c.now
+	s.AgentID, s.AgentName = id, name
+	c.turn.Move = append(c.turn.Move, store.Move{From: store.Held, To: store.ToServiceNow})
+	if name == "" {
+		c.notice(c.texts().Say(TextNoticeJoinedUnnamed))
+	} else {
+		c.notice(c.texts().Say(TextNoticeJoined, name))
+	}
+	c.showCard()
+	c.count("joined", "")
+}
+
+// speaker notes who speaks for ServiceNow, and leads with the name when it changes.
+func (c *change) speaker(id, name string) {
+	s := c.state.Session
+	if name == "" || name == s.AgentName {
+		return
+	}
+	c.notice(c.texts().Say(TextNoticeTransferred, name))
+	s.AgentID, s.AgentName = id, name
+	c.showCard()
+}
+
+// An ending says how a session ends.
+type ending struct {
+	reason EndReason
+	text   string
+	// tell says that ServiceNow does not know yet.
+	tell bool
+	// ticket offers one.
+	ticket bool
+}
+
+// end ends the live session. Everything accepted before is delivered before the notice.
+func (c *change) end(e ending) {
+	s := c.state.Session
+	joined := s.Phase == connected
+	if !joined {
+		c.turn.Drop = append(c.turn.Drop, store.Held)
+	}
+	if e.tell {
+		c.send(store.ToServiceNow, kindEnd, s.ID, body{})
+	}
+	c.send(store.ToTeams, kindEnd, s.ID, body{Activity: plain(e.text)})
+	s.Card.Version++
+	c.send(store.ToTeams, kindCard, s.ID, body{Activity: endedCard(c.texts(), e.reason), Version: s.Card.Version})
+	c.state.Past = append(c.state.Past, ended{
+		ID: s.ID, Ended: c.now, Card: s.Card, UserID: s.UserID, Email: s.Email,
+		ByEmployee: e.tell, Joined: joined,
+	})
+	c.state.Session = nil
+	c.state.Owner++
+	if e.ticket {
+		c.state.Offer = s.ID
+		t := c.texts()
+		c.offer(t.Say(TextTicketOffer), button{Verb: verbTicket, Session: s.ID, Title: t.Say(TextButtonTicket)})
+	}
+	c.count("ended", string(e.reason))
+}
+
+// plain is an activity whose words are shown as they are.
+func plain(text string) *adapter.Activity {
+	return &adapter.Activity{Type: adapter.TypeMessage, Text: text, TextFormat: adapter.TextPlain}
+}

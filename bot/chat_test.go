@@ -1,0 +1,503 @@
+package bot_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"snowbot/adapter/adaptertest"
+	"snowbot/snow/snowtest"
+)
+
+// dialects runs a test against both ways in which ServiceNow may speak.
+func dialects(t *testing.T, f func(t *testing.T, d *desk)) {
+	for _, dialect := range []snowtest.Dialect{snowtest.DialectOfficial, snowtest.DialectSpec} {
+		t.Run(string(dialect), func(t *testing.T) {
+			t.Parallel()
+			f(t, open(t, func(_ *desk, o *snowtest.Options) { o.Dialect = dialect }))
+		})
+	}
+}
+
+// hostile are words that nobody may interpret on the way.
+var hostile = []string{
+	`**bold** _it_ ~~s~~ # h1 <b>tag</b> <at>Sam Ortiz</at> [link](https://example.com) 5 > 3 & 2 < 4 &amp;`,
+	"two\nlines\n\nand a paragraph",
+	`{"json": "\u0022quoted\u0022"} \backslash \n not a newline`,
+	"Ünïcödé 😀 日本語 \u202Eright-to-left\u202C",
+	"  leading and trailing spaces  ",
+}
+
+func TestInstallationIsGreetedOnce(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	if err := d.chat.Install(d.within()); err != nil {
+		t.Fatal(err)
+	}
+	d.sees("Hi!")
+	d.says("hello")
+	d.settles()
+	if got := d.count("Hi!"); got != 2 { // one for the installation, one for the hello
+		t.Errorf("greeted %d times, want 2: %q", got, d.shown())
+	}
+}
+
+func TestEscalationAsksForAnAgentOnce(t *testing.T) {
+	t.Parallel()
+	dialects(t, func(t *testing.T, d *desk) {
+		d.says("my payslip is wrong")
+		d.settles()
+		p := d.says("I want to talk to a person")
+		if _, err := d.chat.Repeat(d.within(), p); err != nil {
+			t.Fatal(err)
+		}
+		c := d.waits(snowtest.StateQueued)
+		d.settles()
+		asked := d.requests("AGENT")
+		if len(asked) != 1 {
+			t.Fatalf("%d requests for an agent, want 1", len(asked))
+		}
+		r := asked[0]
+		for _, field := range []string{"userId", "emailId"} {
+			if r[field] != "mia.khan@example.com" {
+				t.Errorf("%s = %v, want the address in the roster", field, r[field])
+			}
+		}
+		vars, _ := r["clientVariables"].(map[string]any)
+		want := map[string]any{
+			"tenantId": d.teams.TenantID(), "botId": d.teams.AppID(), "conversationId": d.chat.ID(), "sessionId": r["clientSessionId"],
+		}
+		if diff := cmp.Diff(want, vars); diff != "" {
+			t.Errorf("clientVariables (-want +got):\n%s", diff)
+		}
+		if len(c.History) == 0 || c.History[0].Text != "my payslip is wrong" {
+			t.Errorf("history = %+v, want what was said before", c.History)
+		}
+	})
+}
+
+func TestWordsPassUnchangedBothWays(t *testing.T) {
+	t.Parallel()
+	dialects(t, func(t *testing.T, d *desk) {
+		c := d.connect()
+		for i, text := range hostile {
+			d.answers(c, text)
+			m := d.sees(text)
+			if m.Text != text || m.TextFormat != "plain" {
+				t.Errorf("agent's words %d: Teams shows %q as %s, want %q as plain", i, m.Text, m.TextFormat, text)
+			}
+			d.says(text)
+			if got := d.hears(c, text); got.Text != text {
+				t.Errorf("employee's words %d: the agent sees %q, want %q", i, got.Text, text)
+			}
+		}
+		d.settles()
+		var shown []string
+		for _, m := range d.chat.Messages() {
+			if m.FromBot && slices.Contains(hostile, m.Text) {
+				shown = append(shown, m.Text)
+			}
+		}
+		if diff := cmp.Diff(hostile, shown); diff != "" { // each once, in order: the employee's own words never come back
+			t.Errorf("Teams shows (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRepeatsShowOnce(t *testing.T) {
+	t.Parallel()
+	dialects(t, func(t *testing.T, d *desk) {
+		c := d.connect()
+		if _, err := d.snow.AddFault(snowtest.Fault{Kind: snowtest.FaultDuplicate, Direction: snowtest.Out, Times: 1}); err != nil {
+			t.Fatal(err)
+		}
+		d.answers(c, "posted twice")
+		p := d.says("said twice")
+		if _, err := d.chat.Repeat(d.within(), p); err != nil {
+			t.Fatal(err)
+		}
+		d.says("ok")
+		d.hears(c, "ok")
+		d.says("ok") // not a repeat: people do say it again
+		d.answers(c, "last")
+		d.sees("last")
+		d.settles()
+		if got := d.count("posted twice"); got != 1 {
+			t.Errorf("the agent's words show %d times, want 1", got)
+		}
+		chat, err := d.snow.Chat(c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"said twice", "ok", "ok"}, chat.Said(snowtest.FromUser)[1:]); diff != "" {
+			t.Errorf("the agent sees (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestHeldWordsArriveInOrderWhenTheAgentJoins(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.says("agent")
+	c := d.waits(snowtest.StateQueued)
+	var want []string
+	for i := range 5 {
+		want = append(want, fmt.Sprintf("held %d", i))
+		d.says(want[i])
+	}
+	d.sees("Your words are kept")
+	if err := d.snow.Accept(d.within(), c.ID, "Sam Ortiz"); err != nil {
+		t.Fatal(err)
+	}
+	d.says("after")
+	want = append(want, "after")
+	d.hears(c, "after")
+	chat, err := d.snow.Chat(c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, chat.Said(snowtest.FromUser)[1:]); diff != "" {
+		t.Errorf("the agent sees (-want +got):\n%s", diff)
+	}
+	if n := d.count("Your words are kept"); n != 1 {
+		t.Errorf("told %d times that words are kept, want once", n)
+	}
+}
+
+func TestLastWordsComeBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	dialects(t, func(t *testing.T, d *desk) {
+		c := d.connect()
+		if err := d.snow.End(d.within(), c.ID, "All sorted, bye!"); err != nil {
+			t.Fatal(err)
+		}
+		d.sees("has ended the chat")
+		d.settles()
+		shown := strings.Join(d.shown(), "\n")
+		if last, end := strings.Index(shown, "All sorted, bye!"), strings.Index(shown, "has ended the chat"); last < 0 || last > end {
+			t.Errorf("the last words have to come before the end:\n%s", shown)
+		}
+		before := len(d.requests(""))
+		d.says("are you still there?")
+		d.settles()
+		if got := d.requests(""); len(got) != before {
+			t.Errorf("after the end the agent was sent %v", got[before:])
+		}
+		// A late post of the old session is taken and not shown.
+		if status := d.post(fmt.Sprintf(`{"clientSessionId":%q,"body":[{"uiType":"OutputText","value":"too late","messageId":"late1"}]}`, c.SessionID)); status != http.StatusOK {
+			t.Errorf("late post: status %d, want 200", status)
+		}
+		d.settles()
+		if d.count("too late") != 0 {
+			t.Error("a message of a session that is over was shown")
+		}
+	})
+}
+
+func TestEmployeeEndsOrCancels(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		connect bool
+		act     func(d *desk)
+		notice  string
+		state   snowtest.Reason
+	}{
+		{"typed while waiting", false, func(d *desk) { d.says("Cancel") }, "Your request has ended", snowtest.Cancelled},
+		{"button while waiting", false, func(d *desk) { d.presses("cancel", nil) }, "Your request has ended", snowtest.Cancelled},
+		{"typed in the chat", true, func(d *desk) { d.says("end chat") }, "You have ended the chat", snowtest.EndedByUser},
+		{"button in the chat", true, func(d *desk) { d.presses("end", nil) }, "You have ended the chat", snowtest.EndedByUser},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := open(t)
+			if tt.connect {
+				d.connect()
+			} else {
+				d.says("agent please")
+				d.waits(snowtest.StateQueued)
+			}
+			d.settles()
+			tt.act(d)
+			d.sees(tt.notice)
+			c := d.waits(snowtest.StateEnded)
+			if c.Reason != tt.state {
+				t.Errorf("the instance thinks the chat ended by %q, want %q", c.Reason, tt.state)
+			}
+			d.settles()
+			for _, m := range d.chat.Messages() {
+				for _, b := range buttons(m) {
+					if b.Data["snowbot"] == "cancel" || b.Data["snowbot"] == "end" {
+						t.Errorf("a card still has the button %q", b.Title)
+					}
+				}
+			}
+			end := d.requests("END_CONVERSATION")
+			if len(end) != 1 {
+				t.Fatalf("%d END_CONVERSATION, want 1", len(end))
+			}
+			if m, _ := end[0]["message"].(map[string]any); m["text"] != "" {
+				t.Errorf("END_CONVERSATION says %v, want empty text", m["text"])
+			}
+		})
+	}
+}
+
+func TestOneWordsOfAChatAreNoCommands(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	for _, word := range []string{"quit", "cancel", "agent", "help", "bye", "stop"} {
+		d.says(word)
+		d.hears(c, word)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []snowtest.NoAgentMode{
+		snowtest.NoAgentsTakeControl, snowtest.NoAgentsCompleted, snowtest.NoAgentsClose, snowtest.NoAgentsAckFailure, snowtest.NoAgentsFail,
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			dialects(t, func(t *testing.T, d *desk) {
+				if err := d.snow.SetNoAgents(mode); err != nil {
+					t.Fatal(err)
+				}
+				d.says("I need a human")
+				d.sees("ended")
+				d.sees("Create a ticket")
+				d.settles()
+				d.says("hello")
+				d.sees("Hi!") // the bot is back
+				d.presses("ticket", nil)
+				d.sees("Your ticket is INC")
+				tickets := d.snow.Incidents()
+				if len(tickets) != 1 || !strings.Contains(tickets[0]["description"], "I need a human") {
+					t.Errorf("tickets = %v, want one with what was said", tickets)
+				}
+			})
+		})
+	}
+}
+
+func TestAChoiceGoesBackAsSelected(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	if _, err := d.snow.SendItem(d.within(), c.ID, map[string]any{
+		"uiType": "Picker", "group": "DefaultPicker", "label": "Which one?", "itemType": "List",
+		"options": []any{
+			map[string]any{"label": "Laptop", "value": "lap-1", "enabled": false},
+			map[string]any{"label": "Phone", "value": "pho-2"},
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.sees("Which one?")
+	d.presses("choice", nil) // the last card's first button
+	d.hears(c, "lap-1")
+	words := d.requests("")
+	m, _ := words[len(words)-1]["message"].(map[string]any)
+	if m["text"] != "lap-1" || m["typed"] != false {
+		t.Errorf("the choice went back as %v, want its value, not typed", m)
+	}
+}
+
+func TestAgentSeesTicks(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	id := d.answers(c, "seen?")
+	if _, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool {
+		return slices.ContainsFunc(c.Lines, func(l snowtest.Line) bool { return l.ID == id && l.Receipt == snowtest.ReceiptSent })
+	}); err != nil {
+		t.Fatalf("no tick: %v", err)
+	}
+	d.chat.Block()
+	id = d.answers(c, "not seen")
+	if _, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool {
+		return c.State == snowtest.StateEnded && slices.ContainsFunc(c.Lines, func(l snowtest.Line) bool { return l.ID == id && l.Receipt == snowtest.ReceiptError })
+	}); err != nil {
+		t.Fatalf("a message to somebody who blocked the bot has to fail, and the chat has to end: %v", err)
+	}
+	d.hears(c, "The employee can no longer be reached: the bot was blocked or removed in Teams.")
+}
+
+func TestTypingShowsOnTheOtherSide(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	if _, err := d.chat.Typing(d.within(), d.mia); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool { return c.UserTyping }); err != nil {
+		t.Errorf("the agent does not see that the employee types: %v", err)
+	}
+	if err := d.snow.Typing(d.within(), c.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.teams.Wait(d.within(), func() bool { return !d.chat.TypingUntil().IsZero() }); err != nil {
+		t.Errorf("Teams does not show that the agent types: %v", err)
+	}
+}
+
+func TestWaitTimeShowsOnTheCardInPlace(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.says("operator")
+	c := d.waits(snowtest.StateQueued)
+	first := d.sees("2 Minutes")
+	if err := d.snow.ReportWait(d.within(), c.ID, "7 Minutes"); err != nil {
+		t.Fatal(err)
+	}
+	if second := d.sees("7 Minutes"); second.ID != first.ID {
+		t.Errorf("the wait shows on a new card")
+	}
+	if err := d.snow.Accept(d.within(), c.ID, "Sam Ortiz"); err != nil {
+		t.Fatal(err)
+	}
+	d.sees("has joined the chat")
+	d.answers(c, "Sam here")
+	d.sees("You are now talking to Sam Ortiz.")
+	if err := d.snow.Transfer(d.within(), c.ID, "Kim Lee"); err != nil {
+		t.Fatal(err)
+	}
+	d.answers(c, "Kim here")
+	d.sees("You are now talking to Kim Lee.")
+	d.sees("Kim here")
+}
+
+func TestOnePersonOneSession(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.connect()
+	other := d.teams.AddUser(adaptertest.User{Name: "Noa Berg", Email: "noa.berg@example.com"})
+	group := d.teams.Group(d.mia, other)
+	if _, err := group.Say(d.within(), d.mia, "I want an agent here too"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.teams.WaitText(d.within(), group, "already have a chat"); err != nil {
+		t.Fatalf("not told of the other session: %v", err)
+	}
+	if _, err := group.Say(d.within(), other, "agent"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool { return c.UserID == "noa.berg@example.com" }); err != nil {
+		t.Fatalf("another person has to be served: %v", err)
+	}
+}
+
+func TestUninstallingEndsTheSession(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	if err := d.chat.Uninstall(d.within()); err != nil {
+		t.Fatal(err)
+	}
+	d.hears(c, "The employee can no longer be reached: the bot was blocked or removed in Teams.")
+	d.waits(snowtest.StateEnded)
+}
+
+func TestARestartLosesNothing(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	d.settles()
+	if err := d.snow.SetDown(snowtest.Down503); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		d.says(fmt.Sprintf("kept %d", i))
+	}
+	d.stop()
+	if err := d.snow.SetDown(snowtest.DownOff); err != nil {
+		t.Fatal(err)
+	}
+	d.start()
+	d.hears(c, "kept 4")
+	chat, err := d.snow.Chat(c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"kept 0", "kept 1", "kept 2", "kept 3", "kept 4"}, chat.Said(snowtest.FromUser)[1:]); diff != "" {
+		t.Errorf("the agent sees (-want +got):\n%s", diff)
+	}
+	d.answers(c, "and back")
+	d.sees("and back")
+}
+
+// post posts to the webhook as ServiceNow would, and returns the status.
+func (d *desk) post(body string) int {
+	d.t.Helper()
+	r, err := http.NewRequestWithContext(d.within(), http.MethodPost, d.webhook(), strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+webhookSecret)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+func TestWebhookRefusesWhatDoesNotBelongTogether(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	other := d.teams.AddUser(adaptertest.User{Name: "Noa Berg", Email: "noa.berg@example.com"})
+	chat2 := d.teams.Personal(other)
+	if _, err := chat2.Say(d.within(), other, "agent"); err != nil {
+		t.Fatal(err)
+	}
+	c2, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool { return c.Email == "noa.berg@example.com" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := ""
+	for _, r := range d.requests("AGENT") {
+		if r["clientSessionId"] == c2.SessionID {
+			foreign, _ = r["requestId"].(string)
+		}
+	}
+	vars := func(tenant, bot, conversation string) map[string]any {
+		return map[string]any{"tenantId": tenant, "botId": bot, "conversationId": conversation}
+	}
+	tenant, app := d.teams.TenantID(), d.teams.AppID()
+	for _, tt := range []struct {
+		name string
+		post map[string]any
+		want int
+	}{
+		{"known session", map[string]any{"clientSessionId": c.SessionID}, 200},
+		{"all that belongs together", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, app, d.chat.ID())}, 200},
+		{"no session, known conversation", map[string]any{"clientVariables": vars(tenant, app, d.chat.ID())}, 200},
+		{"empty values", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars("", "", ""), "requestId": ""}, 200},
+		{"unknown request id", map[string]any{"clientSessionId": c.SessionID, "requestId": "of-nobody.1"}, 200},
+		{"unknown session", map[string]any{"clientSessionId": "nobody"}, 400},
+		{"nothing to go by", map[string]any{}, 400},
+		{"no session, unknown conversation", map[string]any{"clientVariables": vars(tenant, app, "a:unknown")}, 400},
+		{"foreign bot", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, "somebody-else", d.chat.ID())}, 400},
+		{"foreign tenant", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars("another", app, d.chat.ID())}, 400},
+		{"foreign conversation", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, app, chat2.ID())}, 400},
+		{"request of another session", map[string]any{"clientSessionId": c.SessionID, "requestId": foreign}, 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.post["body"] = []any{map[string]any{"uiType": "NeverHeardOf", "messageId": tt.name}}
+			raw, err := json.Marshal(tt.post)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := d.post(string(raw)); got != tt.want {
+				t.Errorf("status %d, want %d", got, tt.want)
+			}
+		})
+	}
+}

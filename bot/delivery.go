@@ -1,0 +1,71 @@
+package bot
+
+import (
+	"encoding/json"
+
+	"snowbot/adapter"
+)
+
+// Kinds of deliveries. They are stored and shown by metrics, so they do not change.
+const (
+	kindReply  = "reply"  // to Teams: what the bot says
+	kindNotice = "notice" // to Teams: what snowbot says
+	kindEnd    = "end"    // to Teams: the end of a session; to ServiceNow: END_CONVERSATION
+	kindText   = "text"   // to Teams: what the agent says
+	kindCard   = "card"   // to Teams: the status card
+
+	kindAgent  = "agent"  // to ServiceNow: the request for an agent
+	kindWords  = "words"  // to ServiceNow: what the employee says
+	kindTicket = "ticket" // to ServiceNow: an incident
+
+	kindTurn = "turn" // to the bot's handler
+	kindTick = "tick" // to ServiceNow: what became of a message of the agent
+)
+
+// A body is the content of a delivery; the kind says which fields it has. Stored, sealed, as JSON.
+type body struct {
+	// Activity is what goes to Teams, or what the bot is asked.
+	Activity *adapter.Activity `json:"activity,omitempty"`
+	// MessageID is ServiceNow's id of the agent's message: it gets the tick.
+	MessageID string `json:"messageId,omitempty"`
+	// Failed turns the tick into a failure.
+	Failed bool `json:"failed,omitempty"`
+
+	// Text is what goes to ServiceNow, and Selected says that it was chosen rather than typed.
+	Text     string `json:"text,omitempty"`
+	Selected bool   `json:"selected,omitempty"`
+
+	// Owner is under whom the bot was asked.
+	Owner int `json:"owner,omitempty"`
+	// Intent is what was found in the employee's words.
+	Intent Intent `json:"intent,omitempty"`
+	// Version is that of the card; an older one than the session's is not sent.
+	Version int `json:"version,omitempty"`
+}
+
+func (b body) encode() []byte {
+	raw, err := json.Marshal(b)
+	if err != nil {
+		panic("bot: body of a delivery: " + err.Error()) // strings, numbers and an activity that was decoded from JSON
+	}
+	return raw
+}
+
+func decodeBody(raw []byte) (body, error) {
+	var b body
+	err := json.Unmarshal(raw, &b)
+	return b, err
+}
+
+// A line is one line of the transcript.
+type line struct {
+	From string `json:"from"` // who: employee, bot, agent
+	Name string `json:"name,omitempty"`
+	Text string `json:"text"`
+}
+
+const (
+	fromEmployee = "employee"
+	fromBot      = "bot"
+	fromAgent    = "agent"
+)

@@ -1,0 +1,100 @@
+package bot
+
+import (
+	"strings"
+	"time"
+)
+
+// Rules are what an admin may change about the conversation. The zero value is usable: every field
+// has a default, set by [New].
+type Rules struct {
+	// NoCallback is how long ServiceNow may be silent after it took the request for an agent. Default 90 s.
+	NoCallback time.Duration
+	// MaxWait is how long an employee may wait for an agent. Default 30 minutes.
+	MaxWait time.Duration
+	// IdleCancel is when the instance cancels a chat whose employee is silent; IdleWarning is when we warn. Defaults 6 and
+	// 4 minutes. A negative IdleWarning is never.
+	IdleCancel, IdleWarning time.Duration
+	// MaxSession is the longest a session may last. Default 8 hours.
+	MaxSession time.Duration
+
+	// MaxAge is how old words may be when they are delivered; after that they are given up, and the
+	// writer is told. Default 5 minutes.
+	MaxAge time.Duration
+	// EndMaxAge is the same for the notice of an end. Default 24 hours.
+	EndMaxAge time.Duration
+	// OutageAfter is how long ServiceNow may be out of reach before the employee is told. Default 5 s.
+	OutageAfter time.Duration
+	// NeverRepeat gives up a send to Teams whose outcome is unclear, rather than risk that it shows twice.
+	NeverRepeat bool
+	// Ticks has delivery reports sent to the agent.
+	Ticks bool
+
+	// KeepTranscript, KeepDeadLetters and KeepConversations are how long these are kept. Defaults 7, 30 and 400 days.
+	KeepTranscript, KeepDeadLetters, KeepConversations time.Duration
+
+	// Phrases are further wishes for an agent, as whole messages.
+	Phrases []string
+	// Topics choose the context variables of a request for an agent; the first that matches counts.
+	Topics []Topic
+	// Context are context variables of every request for an agent.
+	Context map[string]string
+	// Texts are sentences that replace the built-in ones, by language ("de") and key ("greeting"); see [NewCatalogue].
+	Texts map[string]map[string]string
+
+	// Resolve makes an address of the instance absolute; see [snow.Client.Resolve].
+	Resolve func(raw string) (abs string, own bool)
+
+	catalogue *Catalogue // with the replacements made
+}
+
+// A Topic is what an employee's wish is about.
+type Topic struct {
+	// Name becomes the context variable request_topic.
+	Name string
+	// Phrases choose the topic when the wish contains one of them, in any case.
+	Phrases []string
+	// Context are further context variables.
+	Context map[string]string
+}
+
+func (r Rules) withDefaults() (Rules, error) {
+	or := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	const day = 24 * time.Hour
+	or(&r.NoCallback, 90*time.Second)
+	or(&r.MaxWait, 30*time.Minute)
+	or(&r.IdleCancel, 6*time.Minute)
+	or(&r.IdleWarning, 4*time.Minute)
+	or(&r.MaxSession, 8*time.Hour)
+	or(&r.MaxAge, 5*time.Minute)
+	or(&r.EndMaxAge, day)
+	or(&r.OutageAfter, 5*time.Second)
+	or(&r.KeepTranscript, 7*day)
+	or(&r.KeepDeadLetters, 30*day)
+	or(&r.KeepConversations, 400*day)
+	if r.Resolve == nil {
+		r.Resolve = func(raw string) (string, bool) { return raw, false }
+	}
+	var err error
+	r.catalogue, err = NewCatalogue(r.Texts)
+	return r, err
+}
+
+func (r *Rules) texts(locale string) *Texts { return r.catalogue.For(locale) }
+
+// topic returns what the wish is about, and its context variables.
+func (r *Rules) topic(text string) (name string, context map[string]string) {
+	lower := strings.ToLower(text)
+	for _, t := range r.Topics {
+		for _, p := range t.Phrases {
+			if strings.Contains(lower, strings.ToLower(p)) {
+				return t.Name, t.Context
+			}
+		}
+	}
+	return "general", nil
+}

@@ -1,0 +1,222 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"snowbot/adapter"
+	"snowbot/snow"
+	"snowbot/store"
+)
+
+// toTeams sends an activity. The status card is updated in place once it has an id.
+func (b *Bot) toTeams(ctx context.Context, s *state, e *sentEvent) (err error) {
+	if e.body.Activity == nil {
+		return errBroken
+	}
+	if e.delivery.Kind != kindCard {
+		e.activityID, err = b.teams.Send(ctx, s.Ref, e.body.Activity)
+		return err
+	}
+	var now card
+	if s.live(e.delivery.Session) {
+		now = s.Session.Card
+	} else if p := s.past(e.delivery.Session); p != nil {
+		now = p.Card
+	}
+	if now.Version > e.body.Version {
+		return nil // a newer one is behind it in the lane
+	}
+	if now.ActivityID != "" {
+		err := b.teams.Update(ctx, s.Ref, now.ActivityID, e.body.Activity)
+		var ae *adapter.Error
+		if !errors.As(err, &ae) || ae.StatusCode != http.StatusNotFound {
+			return err
+		}
+	}
+	e.activityID, err = b.teams.Send(ctx, s.Ref, e.body.Activity)
+	return err
+}
+
+// chat is how ServiceNow knows the session, and whether it is known to it at all.
+func (b *Bot) chat(s *state, id string) (chat snow.Chat, known bool) {
+	chat = snow.Chat{SessionID: id, Variables: snow.Variables{
+		TenantID: s.Ref.TenantID, BotID: b.appID, ConversationID: s.Ref.ConversationID, SessionID: id,
+	}}
+	if s.live(id) {
+		chat.UserID, chat.Email = s.Session.UserID, s.Session.Email
+	} else if p := s.past(id); p != nil {
+		chat.UserID, chat.Email = p.UserID, p.Email
+	}
+	return chat, chat.UserID != ""
+}
+
+func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e *sentEvent) error {
+	id := e.delivery.Session
+	chat, known := b.chat(s, id)
+	request := requestID(id, e.delivery.ID)
+	switch e.delivery.Kind {
+	case kindAgent:
+		if !s.live(id) {
+			return nil // cancelled before it was sent
+		}
+		return b.requestAgent(ctx, conversation, s, chat, request, e)
+	case kindWords:
+		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) {
+			return errOver
+		}
+		return b.snow.Say(ctx, chat, snow.Words{
+			RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Selected: e.body.Selected,
+		})
+	case kindEnd:
+		if !known {
+			return nil // ServiceNow never heard of it
+		}
+		err := b.snow.End(ctx, chat, request)
+		if classify(store.ToServiceNow, err).fate == never {
+			b.log.Info("ServiceNow did not take the end of a session; it is over anyway", "session", id, "err", err)
+			return nil
+		}
+		return err
+	case kindTicket:
+		return b.ticket(ctx, conversation, s, id, e)
+	default:
+		return errBroken
+	}
+}
+
+// historyLines is how many lines of the transcript an agent or a ticket gets.
+const historyLines = 100
+
+// requestAgent announces the employee, looked up in the roster, and asks for an agent.
+func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, chat snow.Chat, request string, e *sentEvent) error {
+	m, err := b.teams.Member(ctx, s.Ref, s.Session.Person)
+	if err != nil {
+		var ae *adapter.Error
+		if !errors.As(err, &ae) || classify(store.ToTeams, err).fate != never {
+			// Nothing has been asked of ServiceNow, whatever became of the look-up.
+			return fmt.Errorf("look up the employee: %w", errLookup)
+		}
+		b.log.Warn("the roster does not give the employee's address; the agent will see a guest", "session", chat.SessionID, "err", err)
+	}
+	chat.Email = firstOf(m.Email, m.UserPrincipalName)
+	chat.UserID = firstOf(chat.Email, m.AADObjectID, s.Session.Person)
+	lines, err := b.transcript(ctx, conversation)
+	if err != nil {
+		return err
+	}
+	if n := len(lines); n > 0 && lines[n-1].Text == e.body.Text {
+		lines = lines[:n-1] // the wish itself goes as the message
+	}
+	topic, more := b.rules.topic(e.body.Text)
+	variables := map[string]string{"request_on_behalf_of": chat.Email, "request_topic": topic}
+	for _, set := range []map[string]string{b.rules.Context, more} {
+		for k, v := range set {
+			variables[k] = v
+		}
+	}
+	e.userID, e.email = chat.UserID, chat.Email
+	return b.snow.RequestAgent(ctx, chat, snow.AgentRequest{
+		RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Context: variables, History: lines, Locale: s.Ref.Locale,
+	})
+}
+
+// errLookup is a look-up that failed before anything was sent. It is tried again.
+var errLookup = errors.New("the look-up failed")
+
+// transcript reads what was said before an agent joined, as ServiceNow takes it.
+func (b *Bot) transcript(ctx context.Context, conversation string) ([]snow.HistoryLine, error) {
+	rows, err := b.store.Lines(ctx, conversation, historyLines)
+	if err != nil {
+		return nil, fmt.Errorf("read transcript: %w", err)
+	}
+	lines := make([]snow.HistoryLine, 0, len(rows))
+	for _, r := range rows {
+		var l line
+		if json.Unmarshal(r.Data, &l) != nil {
+			continue
+		}
+		lines = append(lines, snow.HistoryLine{
+			Name: firstOf(l.Name, l.From), Bot: l.From == fromBot, Text: l.Text, At: r.At,
+		})
+	}
+	return lines, nil
+}
+
+// ticket creates the incident that stands in for an agent.
+func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id string, e *sentEvent) error {
+	lines, err := b.transcript(ctx, conversation)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&text, "[%s] %s: %s\n", l.At.UTC().Format("2006-01-02 15:04:05Z"), l.Name, l.Text)
+	}
+	incident := snow.Incident{
+		CorrelationID:    "snowbot-" + id,
+		ShortDescription: b.rules.texts(s.Ref.Locale).Say(TextTicketTitle),
+		Description:      text.String(),
+	}
+	chat, _ := b.chat(s, id)
+	if chat.Email == "" {
+		if m, err := b.teams.Member(ctx, s.Ref, s.Ref.UserID); err == nil {
+			chat.Email = firstOf(m.Email, m.UserPrincipalName)
+		}
+	}
+	if chat.Email != "" {
+		users, err := b.snow.FindUser(ctx, chat.Email)
+		if err != nil {
+			return err
+		}
+		if len(users) == 1 {
+			incident.CallerSysID = users[0].SysID
+		}
+	}
+	e.ticket, err = b.snow.CreateIncident(ctx, incident)
+	return err
+}
+
+// toTicks reports what became of an agent's message.
+func (b *Bot) toTicks(ctx context.Context, s *state, e *sentEvent) error {
+	chat, known := b.chat(s, e.delivery.Session)
+	if !known {
+		return nil
+	}
+	status := snow.SentToUser
+	if e.body.Failed {
+		status = snow.ExternalError
+	}
+	err := b.snow.Report(ctx, chat, requestID(chat.SessionID, e.delivery.ID), []snow.Receipt{{MessageID: e.body.MessageID, Status: status}})
+	if errors.Is(err, snow.ErrNotEnabled) {
+		b.metrics.add([]count{{"ticks refused", ""}})
+		return nil
+	}
+	return err
+}
+
+// toBot asks the bot's handler. What it answers is checked before it is kept.
+func (b *Bot) toBot(ctx context.Context, e *sentEvent) error {
+	if e.body.Activity == nil {
+		return errBroken
+	}
+	replies, err := b.handler(withIntent(ctx, e.body.Intent), e.body.Activity)
+	if err != nil {
+		return fmt.Errorf("bot handler: %w", err)
+	}
+	for _, a := range replies {
+		if a == nil {
+			continue
+		}
+		if _, err := json.Marshal(a); err != nil {
+			return errors.New("bot handler: answer is no JSON")
+		}
+		e.replies = append(e.replies, a)
+	}
+	e.ask = b.describe(e.body.Activity)
+	return nil
+}

@@ -1,0 +1,160 @@
+package bot
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"snowbot/adapter"
+	"snowbot/store"
+)
+
+// A phase is where a live session stands. It is kept in clear as the record's status.
+type phase string
+
+const (
+	connecting phase = "connecting" // asked for an agent; ServiceNow has said nothing yet
+	waiting    phase = "waiting"    // in the agents' queue
+	connected  phase = "connected"  // an agent has it
+)
+
+// An EndReason says why a session ended. Metrics and logs show it, so it does not change.
+type EndReason string
+
+// The reasons.
+const (
+	EndedByAgent    EndReason = "ended by agent"
+	EndedByEmployee EndReason = "ended by employee"
+	Cancelled       EndReason = "cancelled by employee"
+	NoAgents        EndReason = "no agents"
+	Failed          EndReason = "failed"
+	TimedOut        EndReason = "timed out"
+	BotBlocked      EndReason = "bot blocked"
+)
+
+// A state is what the bot knows of one conversation. It is the record's Data, as JSON.
+type state struct {
+	Ref       adapter.Reference `json:"ref"`
+	Installed bool              `json:"installed,omitempty"`
+	// Owner counts the changes of ownership. Even: the bot has the conversation; odd: a session.
+	Owner   int      `json:"owner,omitempty"`
+	Session *session `json:"session,omitempty"`
+	// Past are sessions that ended less than a day ago: their late events are known, and not shown.
+	Past []ended `json:"past,omitempty"`
+	// Offer is the session for which a ticket may be asked for.
+	Offer string `json:"offer,omitempty"`
+	// Outage reports that the employee was told that ServiceNow cannot be reached.
+	Outage bool `json:"outage,omitempty"`
+}
+
+// A session is one escalation, from the wish for an agent to its end.
+type session struct {
+	ID    string `json:"id"`
+	Phase phase  `json:"phase"`
+	// Person is the employee's id in Teams; in a group others may write too.
+	Person string `json:"person"`
+	// Live is the masked name of the person; no other conversation may hold it meanwhile.
+	Live string `json:"live"`
+	// UserID and Email are what ServiceNow knows the employee by. They are looked up before the first request.
+	UserID string `json:"userId,omitempty"`
+	Email  string `json:"email,omitempty"`
+
+	Started   time.Time `json:"started"`
+	Requested time.Time `json:"requested,omitzero"` // ServiceNow took the request for an agent
+	Heard     time.Time `json:"heard,omitzero"`     // the first event of this session
+	Joined    time.Time `json:"joined,omitzero"`
+	Spoke     time.Time `json:"spoke,omitzero"` // the employee's last words since the agent joined
+	Warned    bool      `json:"warned,omitempty"`
+
+	AgentID   string `json:"agentId,omitempty"`
+	AgentName string `json:"agentName,omitempty"`
+	WaitTime  string `json:"waitTime,omitempty"`
+	Held      bool   `json:"held,omitempty"` // the employee was told that words are kept
+	// System is a fingerprint of the last system text shown before an agent joined; they repeat.
+	System string `json:"system,omitempty"`
+
+	Card card `json:"card"`
+}
+
+// A card is the status card of a session.
+type card struct {
+	ActivityID string `json:"activityId,omitempty"`
+	Version    int    `json:"version"`
+}
+
+// An ended session is one whose late events are still known.
+type ended struct {
+	ID    string    `json:"id"`
+	Ended time.Time `json:"ended"`
+	Card  card      `json:"card"`
+	// UserID and Email are kept for what is still to be sent to ServiceNow.
+	UserID string `json:"userId,omitempty"`
+	Email  string `json:"email,omitempty"`
+	// ByEmployee reports that words accepted before the end are still to reach the agent.
+	ByEmployee bool `json:"byEmployee,omitempty"`
+	// Joined reports that there was an agent.
+	Joined bool `json:"joined,omitempty"`
+}
+
+// lateFor is how long events of an ended session are known as such.
+const lateFor = store.KeepMax
+
+// pastMax bounds Past, so that a record stays small; sixteen escalations of one chat in a day are plenty.
+const pastMax = 16
+
+// Keys under which a record can be found.
+func sessionKey(id string) string             { return "session/" + id }
+func conversationKey(id string) string        { return "conversation/" + id }
+func liveKey(masked string) string            { return "live/" + masked }
+func conversationID(tenant, id string) string { return tenant + "/" + id }
+
+// decodeState reads a record. A record that cannot be read is an error: nothing is overwritten.
+func decodeState(r *store.Record) (*state, error) {
+	s := &state{}
+	if len(r.Data) == 0 {
+		return s, nil
+	}
+	if err := json.Unmarshal(r.Data, s); err != nil {
+		return nil, fmt.Errorf("state of conversation is not readable: %w", err)
+	}
+	return s, nil
+}
+
+// encode writes the state into the record, with everything the store indexes.
+func (s *state) encode(r *store.Record, due time.Time) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	r.Data, r.Due, r.Status, r.Keys = data, due, "", r.Keys[:0]
+	for _, p := range s.Past {
+		r.Keys = append(r.Keys, sessionKey(p.ID))
+	}
+	if s.Session != nil {
+		r.Status = string(s.Session.Phase)
+		r.Keys = append(r.Keys, sessionKey(s.Session.ID), conversationKey(s.Ref.ConversationID), liveKey(s.Session.Live))
+	}
+	return nil
+}
+
+// forget drops what is past its time.
+func (s *state) forget(now time.Time) {
+	s.Past = slices.DeleteFunc(s.Past, func(p ended) bool { return now.Sub(p.Ended) >= lateFor })
+	if n := len(s.Past) - pastMax; n > 0 {
+		s.Past = slices.Delete(s.Past, 0, n)
+	}
+}
+
+// past returns the past session with the id, or nil.
+func (s *state) past(id string) *ended {
+	for i := range s.Past {
+		if s.Past[i].ID == id {
+			return &s.Past[i]
+		}
+	}
+	return nil
+}
+
+// live reports whether the session with the id is on.
+func (s *state) live(id string) bool { return s.Session != nil && s.Session.ID == id }

@@ -1,0 +1,100 @@
+package bot
+
+// TextKey names a sentence that a person sees. The names are those of the configuration file, so
+// they do not change.
+type TextKey string
+
+// What the bot says by itself.
+const (
+	TextGreeting      TextKey = "greeting"
+	TextHelp          TextKey = "help"
+	TextAboutAgents   TextKey = "aboutAgents"   // answers a question about agents, and offers one
+	TextNotUnderstood TextKey = "notUnderstood" // offers a person
+)
+
+// The status card of a session.
+const (
+	TextCardConnectingTitle       TextKey = "cardConnectingTitle"
+	TextCardConnecting            TextKey = "cardConnecting"
+	TextCardWaitingTitle          TextKey = "cardWaitingTitle"
+	TextCardWaiting               TextKey = "cardWaiting"
+	TextCardWaitingTime           TextKey = "cardWaitingTime" // {time}, as ServiceNow words it
+	TextCardConnectedTitle        TextKey = "cardConnectedTitle"
+	TextCardConnected             TextKey = "cardConnected"        // {name}
+	TextCardConnectedUnnamed      TextKey = "cardConnectedUnnamed" // the agent's name is not known
+	TextCardEndedTitle            TextKey = "cardEndedTitle"
+	TextCardEndedByAgent          TextKey = "cardEndedByAgent"
+	TextCardEndedByEmployee       TextKey = "cardEndedByEmployee"
+	TextCardEndedCancelled        TextKey = "cardEndedCancelled"
+	TextCardEndedNoAgents         TextKey = "cardEndedNoAgents"
+	TextCardEndedFailed           TextKey = "cardEndedFailed"
+	TextCardEndedTimedOut         TextKey = "cardEndedTimedOut"
+	TextCardEndedBlocked          TextKey = "cardEndedBlocked"
+	TextButtonCancel              TextKey = "buttonCancel"
+	TextButtonEnd                 TextKey = "buttonEnd"
+	TextButtonSendAgain           TextKey = "buttonSendAgain"
+	TextButtonTicket              TextKey = "buttonTicket"
+	TextButtonTalkToPerson        TextKey = "buttonTalkToPerson"
+	TextNoticeConnecting          TextKey = "noticeConnecting"
+	TextNoticeJoined              TextKey = "noticeJoined" // {name}
+	TextNoticeJoinedUnnamed       TextKey = "noticeJoinedUnnamed"
+	TextNoticeTransferred         TextKey = "noticeTransferred" // {name}
+	TextNoticeTransferredUnnamed  TextKey = "noticeTransferredUnnamed"
+	TextNoticeEndedByAgent        TextKey = "noticeEndedByAgent"
+	TextNoticeEndedByEmployee     TextKey = "noticeEndedByEmployee"
+	TextNoticeCancelled           TextKey = "noticeCancelled"
+	TextNoticeNoAgents            TextKey = "noticeNoAgents"
+	TextNoticeFailed              TextKey = "noticeFailed"
+	TextNoticeTimedOut            TextKey = "noticeTimedOut"
+	TextNoticeNoCallback          TextKey = "noticeNoCallback"  // ServiceNow took the request and then stayed silent
+	TextNoticeIdleWarning         TextKey = "noticeIdleWarning" // {minutes}, a number
+	TextNoticeOutage              TextKey = "noticeOutage"
+	TextNoticeOutageOver          TextKey = "noticeOutageOver"
+	TextNoticeNotDelivered        TextKey = "noticeNotDelivered" // the reason is not known
+	TextNoticeNotDeliveredTooOld  TextKey = "noticeNotDeliveredTooOld"
+	TextNoticeNotDeliveredOver    TextKey = "noticeNotDeliveredOver" // the chat had ended
+	TextNoticeNotDeliveredRefused TextKey = "noticeNotDeliveredRefused"
+	TextNoticeElsewhere           TextKey = "noticeElsewhere" // a live session in another chat
+	TextNoticeStillConnecting     TextKey = "noticeStillConnecting"
+	TextNoticeAlreadyConnected    TextKey = "noticeAlreadyConnected"
+	TextNoticeNothingToCancel     TextKey = "noticeNothingToCancel"
+	TextNoticeNothingToEnd        TextKey = "noticeNothingToEnd"
+	TextBotFailed                 TextKey = "botFailed"      // the bot's own handler gave no answer
+	TextFileNotRelayed            TextKey = "fileNotRelayed" // a file did not reach the agent
+)
+
+// Tickets.
+const (
+	TextTicketOffer   TextKey = "ticketOffer"
+	TextTicketCreated TextKey = "ticketCreated" // {number}
+	TextTicketFailed  TextKey = "ticketFailed"
+	TextTicketTitle   TextKey = "ticketTitle" // the ticket's short description, which the agent reads
+)
+
+// What stands beside an agent's pictures, files, choices and dates.
+const (
+	TextAgentSentPicture  TextKey = "agentSentPicture"
+	TextAgentSentFile     TextKey = "agentSentFile"
+	TextPickerSend        TextKey = "pickerSend"
+	TextPickerPlaceholder TextKey = "pickerPlaceholder"
+	TextChoose            TextKey = "choose"
+	TextDateSend          TextKey = "dateSend"
+)
+
+// What the agent reads.
+const (
+	TextEditedPrefix         TextKey = "editedPrefix" // stands before the corrected words
+	TextDeletedNotice        TextKey = "deletedNotice"
+	TextAgentBlocked         TextKey = "agentBlocked"         // the employee blocked or removed the bot
+	TextAttachmentNotRelayed TextKey = "attachmentNotRelayed" // a file could not be passed on
+)
+
+// placeholders are the values of each sentence that has any, in the order of [Texts.Say].
+var placeholders = map[TextKey][]string{
+	TextCardWaitingTime:   {"time"},
+	TextCardConnected:     {"name"},
+	TextNoticeJoined:      {"name"},
+	TextNoticeTransferred: {"name"},
+	TextNoticeIdleWarning: {"minutes"},
+	TextTicketCreated:     {"number"},
+}

@@ -1,0 +1,146 @@
+package bot
+
+import (
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"snowbot/snow"
+	"snowbot/store"
+)
+
+// A postEvent is one post of ServiceNow, known to belong to the session.
+type postEvent struct {
+	session string
+	post    *snow.Event
+}
+
+func (e *postEvent) raw() []byte { return e.post.Raw }
+
+func (e *postEvent) apply(c *change) {
+	if !c.state.live(e.session) {
+		c.count("late", "") // of a session that is over; the id may be in use by nobody else
+		return
+	}
+	s, p := c.state.Session, e.post
+	if s.Heard.IsZero() {
+		s.Heard = c.now
+	}
+	switch {
+	case e.takesOver():
+		c.join(e.agent())
+	case p.Status == snow.StatusWaiting, p.AgentChat && s.Phase == connecting:
+		c.wait("")
+	}
+	over := false
+	for i, it := range p.Items {
+		if !c.turn.Fresh[i] {
+			c.count("repeats", "servicenow")
+			continue
+		}
+		over = c.item(it, e) || over
+	}
+	// The end comes after every item of its post.
+	switch {
+	case p.Status == snow.StatusFail:
+		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeFailed), ticket: true})
+	case over, p.Completed, p.Status == snow.StatusCompleted, p.Status == snow.StatusCancelled,
+		p.TakeControl && !e.takesOver():
+		c.over()
+	}
+}
+
+// takesOver reports whether the post says as a whole that an agent has the conversation.
+func (e *postEvent) takesOver() bool { return e.post.Status == snow.StatusConnected || e.joins() }
+
+func (e *postEvent) joins() bool {
+	for _, it := range e.post.Items {
+		if it.Kind == snow.KindJoined && it.Name == agentControl {
+			return true
+		}
+	}
+	return false
+}
+
+// agentControl is the item by which one dialect says that an agent takes the conversation.
+const agentControl = "ActionMsg/AgentControl"
+
+// agent is who the post says has joined; a later item often knows the name.
+func (e *postEvent) agent() (id, name string) {
+	for _, it := range e.post.Items {
+		if it.Agent.Name != "" {
+			return it.Agent.ID, it.Agent.Name
+		}
+	}
+	return "", ""
+}
+
+// item shows one item, and reports whether it ends the session.
+func (c *change) item(it snow.Item, e *postEvent) (over bool) {
+	s := c.state.Session
+	switch it.Kind {
+	case snow.KindEnded:
+		c.show(it)
+		return true
+	case snow.KindJoined:
+		if s.Phase != connected {
+			c.join(e.agent())
+		}
+		c.show(it)
+	case snow.KindWait:
+		c.wait(it.WaitTime)
+	case snow.KindWaitEnd, snow.KindNothing, snow.KindTyping, snow.KindTypingEnd:
+	case snow.KindSystem:
+		if s.Phase == connected || s.System != fingerprint(it.Text) {
+			s.System = fingerprint(it.Text)
+			c.show(it)
+		}
+	default:
+		if it.FromAgent || it.Agent.Name != "" {
+			c.join(it.Agent.ID, it.Agent.Name)
+		}
+		c.show(it)
+	}
+	return false
+}
+
+// wait notes that the employee is in the queue, and how long it may take.
+func (c *change) wait(waitTime string) {
+	s := c.state.Session
+	if s.Phase == connected { // handed on to another queue; the agent's name will change
+		return
+	}
+	if s.Phase == waiting && (waitTime == "" || waitTime == s.WaitTime) {
+		return
+	}
+	s.Phase, s.WaitTime = waiting, firstOf(waitTime, s.WaitTime)
+	c.showCard()
+}
+
+// show sends an item to Teams. The last activity of it carries the id that is ticked.
+func (c *change) show(it snow.Item) {
+	s := c.state.Session
+	activities := render(c.texts(), c.rules.Resolve, s.ID, it)
+	for i, a := range activities {
+		b := body{Activity: a}
+		if i == len(activities)-1 && it.FromAgent && !it.Hashed && !strings.ContainsAny(it.ID, "#/") { // an id of ServiceNow's own
+			b.MessageID = it.ID
+		}
+		c.send(store.ToTeams, kindText, s.ID, b)
+	}
+}
+
+// over ends the session because ServiceNow says so.
+func (c *change) over() {
+	if c.state.Session.Phase == connected {
+		c.end(ending{reason: EndedByAgent, text: c.texts().Say(TextNoticeEndedByAgent)})
+		return
+	}
+	c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), ticket: true})
+}
+
+func fingerprint(text string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	return strconv.FormatUint(h.Sum64(), 36)
+}

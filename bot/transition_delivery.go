@@ -1,0 +1,166 @@
+package bot
+
+import (
+	"snowbot/adapter"
+	"snowbot/store"
+)
+
+// A sentEvent says that a delivery was done, and what came of it.
+type sentEvent struct {
+	to       store.Direction
+	delivery store.Delivery
+	body     body
+	// activityID is the id Teams gave to what was sent; it may be empty.
+	activityID string
+	// userID and email are what the employee was announced by.
+	userID, email string
+	// ticket is the number of the incident.
+	ticket string
+	// replies are what the bot's handler answered, and ask what it was asked with.
+	replies []*adapter.Activity
+	ask     *employeeEvent
+}
+
+func (e *sentEvent) raw() []byte { return e.delivery.Body }
+
+func (e *sentEvent) apply(c *change) {
+	if e.to == store.ToServiceNow && c.state.Outage {
+		c.state.Outage = false
+		c.notice(c.texts().Say(TextNoticeOutageOver))
+	}
+	id := e.delivery.Session
+	switch {
+	case e.delivery.Kind == kindCard:
+		if c.state.live(id) {
+			c.state.Session.Card.ActivityID = firstOf(e.activityID, c.state.Session.Card.ActivityID)
+		} else if p := c.state.past(id); p != nil {
+			p.Card.ActivityID = firstOf(e.activityID, p.Card.ActivityID)
+		}
+	case e.delivery.Kind == kindAgent:
+		if c.state.live(id) {
+			s := c.state.Session
+			s.Requested, s.UserID, s.Email = c.now, e.userID, e.email
+		} else if p := c.state.past(id); p != nil {
+			p.UserID, p.Email = e.userID, e.email
+		}
+	case e.delivery.Kind == kindTicket:
+		c.notice(c.texts().Say(TextTicketCreated, e.ticket))
+	case e.delivery.Kind == kindTurn:
+		e.answer(c)
+	case e.to == store.ToTeams:
+		c.tick(e.delivery, e.body, false)
+	}
+}
+
+// answer takes what the bot's handler said, unless the conversation has changed hands meanwhile.
+func (e *sentEvent) answer(c *change) {
+	if e.body.Owner != c.state.Owner {
+		c.count("answers dropped", "")
+		return
+	}
+	for _, a := range e.replies {
+		switch {
+		case a.Type == adapter.TypeEvent && a.Name == handoff:
+			if c.state.Session == nil {
+				c.escalate(e.ask)
+			}
+		case a.Type == adapter.TypeMessage || a.Type == "":
+			if a.Text != "" {
+				c.say(fromBot, c.state.Ref.BotName, a.Text)
+			}
+			c.send(store.ToTeams, kindReply, "", body{Activity: a})
+		default:
+			c.send(store.ToTeams, kindReply, "", body{Activity: a})
+		}
+	}
+}
+
+// handoff is the name of the Bot Framework's event by which a bot asks for a person.
+const handoff = "handoff.initiate"
+
+// tick reports to the agent what became of a message.
+func (c *change) tick(d store.Delivery, b body, failed bool) {
+	if b.MessageID == "" || !c.rules.Ticks {
+		return
+	}
+	c.send(store.ToTicks, kindTick, d.Session, body{MessageID: b.MessageID, Failed: failed})
+}
+
+// A failure says why a delivery was given up. Stored and shown by metrics, so it does not change.
+type failure string
+
+const (
+	failTooOld  failure = "too old"
+	failRefused failure = "refused"
+	failUnclear failure = "unclear"
+	failBlocked failure = "bot blocked"
+	failNobody  failure = "nobody there"
+	failOver    failure = "session over"
+	failBroken  failure = "not readable"
+)
+
+// A failedEvent says that a delivery was given up. Somebody is always told.
+type failedEvent struct {
+	to       store.Direction
+	delivery store.Delivery
+	body     body
+	why      failure
+}
+
+func (e *failedEvent) raw() []byte { return e.delivery.Body }
+
+func (e *failedEvent) apply(c *change) {
+	c.count("given up", string(e.why))
+	id, t := e.delivery.Session, c.texts()
+	switch e.delivery.Kind {
+	case kindAgent:
+		if !c.state.live(id) {
+			return
+		}
+		if e.why == failNobody {
+			c.end(ending{reason: NoAgents, text: t.Say(TextNoticeNoAgents), ticket: true})
+			return
+		}
+		c.end(ending{reason: Failed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld, ticket: true})
+	case kindWords:
+		c.notice(t.Say(notDelivered(e.why)))
+		c.offer(e.body.Text, button{Verb: verbAgain, Session: id, Title: t.Say(TextButtonSendAgain), Text: e.body.Text})
+	case kindTicket:
+		c.notice(t.Say(TextTicketFailed))
+	case kindTurn:
+		c.notice(t.Say(TextBotFailed))
+	default:
+		if e.to == store.ToTeams {
+			c.tick(e.delivery, e.body, true)
+			if e.why == failBlocked && (id == "" || c.state.live(id)) {
+				c.blocked()
+			}
+		}
+	}
+}
+
+// notDelivered is what the employee is told of words that were given up.
+func notDelivered(why failure) TextKey {
+	switch why {
+	case failTooOld:
+		return TextNoticeNotDeliveredTooOld
+	case failOver:
+		return TextNoticeNotDeliveredOver
+	case failRefused:
+		return TextNoticeNotDeliveredRefused
+	default:
+		return TextNoticeNotDelivered
+	}
+}
+
+// An outageEvent says that ServiceNow has not been reached for a while, and is tried on.
+type outageEvent struct{}
+
+func (outageEvent) raw() []byte { return nil }
+
+func (outageEvent) apply(c *change) {
+	if !c.state.Outage {
+		c.state.Outage = true
+		c.notice(c.texts().Say(TextNoticeOutage))
+	}
+}

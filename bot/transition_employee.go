@@ -1,0 +1,217 @@
+package bot
+
+import (
+	"encoding/json"
+	"strings"
+
+	"snowbot/adapter"
+	"snowbot/store"
+)
+
+// An employeeEvent is an activity of Teams, with all that depends on it alone.
+type employeeEvent struct {
+	activity *adapter.Activity
+	ref      adapter.Reference
+	text     string // the words as they are relayed
+	files    bool   // something came along that cannot be relayed
+	intent   Intent
+	command  Command
+	press    *button // a button of ours was pressed
+	live     string  // masked name of the person
+	// elsewhere reports that the person has a live session in another conversation.
+	elsewhere bool
+}
+
+func (e *employeeEvent) raw() []byte {
+	raw, err := json.Marshal(e.activity)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+func (e *employeeEvent) apply(c *change) {
+	c.state.Ref = e.ref
+	switch e.activity.Type {
+	case adapter.TypeMessage:
+		e.message(c)
+	case adapter.TypeMessageUpdate:
+		e.correct(c, c.texts().Say(TextEditedPrefix)+" "+e.text)
+	case adapter.TypeMessageDelete:
+		e.correct(c, c.texts().Say(TextDeletedNotice))
+	case adapter.TypeInstallationUpdate, adapter.TypeConversationUpdate:
+		e.membership(c)
+	case adapter.TypeInvoke:
+		if e.press != nil {
+			e.pressed(c)
+		}
+	default:
+		c.count("ignored", "")
+	}
+}
+
+// message routes the employee's words: to the agent while a session is live, else to the bot.
+func (e *employeeEvent) message(c *change) {
+	s := c.state.Session
+	switch {
+	case e.press != nil:
+		e.pressed(c)
+	case s == nil && e.command == CommandEndChat:
+		c.notice(c.texts().Say(TextNoticeNothingToEnd))
+	case s == nil && e.intent == IntentAgent:
+		c.say(fromEmployee, e.ref.UserName, e.text)
+		c.escalate(e)
+	case s == nil:
+		e.ask(c)
+	case s.Phase != connected && e.command != CommandNone && e.own(s):
+		c.cancel()
+	case e.command == CommandEndChat && e.own(s):
+		c.leave()
+	default:
+		e.relay(c, e.words(s), false)
+	}
+}
+
+// own reports whether the session is that of the person who wrote.
+func (e *employeeEvent) own(s *session) bool { return s.Person == e.ref.UserID }
+
+// words are the text as the agent is to read it: in a group, others than the session's person are named.
+func (e *employeeEvent) words(s *session) string {
+	if e.text == "" || e.own(s) || e.ref.UserName == "" {
+		return e.text
+	}
+	return e.ref.UserName + ": " + e.text
+}
+
+// ask hands the activity to the bot's own handler.
+func (e *employeeEvent) ask(c *change) {
+	if e.text != "" {
+		c.say(fromEmployee, e.ref.UserName, e.text)
+	}
+	c.send(store.ToBot, kindTurn, "", body{Activity: e.activity, Owner: c.state.Owner, Intent: e.intent})
+}
+
+// relay sends words to the agent, or holds them until there is one.
+func (e *employeeEvent) relay(c *change, text string, selected bool) {
+	s := c.state.Session
+	if e.files { // both sides are told
+		c.notice(c.texts().Say(TextFileNotRelayed))
+		text = strings.TrimSpace(text + "\n\n" + c.texts().Say(TextAttachmentNotRelayed))
+	}
+	if text == "" {
+		return
+	}
+	b := body{Text: text, Selected: selected}
+	if s.Phase == connected {
+		s.Spoke, s.Warned = c.now, false
+		c.send(store.ToServiceNow, kindWords, s.ID, b)
+		return
+	}
+	c.say(fromEmployee, e.ref.UserName, text)
+	c.send(store.Held, kindWords, s.ID, b)
+	if !s.Held {
+		s.Held = true
+		c.notice(c.texts().Say(TextNoticeStillConnecting))
+	}
+}
+
+// correct tells the agent of a message that was edited or deleted. The bot is not asked again.
+func (e *employeeEvent) correct(c *change, text string) {
+	if c.state.Session == nil {
+		c.count("ignored", "")
+		return
+	}
+	e.files = false // they came with the message itself
+	e.relay(c, text, false)
+}
+
+// membership handles the bot's own coming and going. Teams sends both kinds of activity for one
+// installation, in no fixed order; the first one counts.
+func (e *employeeEvent) membership(c *change) {
+	a := e.activity
+	added := a.Type == adapter.TypeInstallationUpdate && strings.HasPrefix(a.Action, "add") || holds(a.MembersAdded, a.Recipient)
+	removed := a.Type == adapter.TypeInstallationUpdate && strings.HasPrefix(a.Action, "remove") || holds(a.MembersRemoved, a.Recipient)
+	switch {
+	case removed:
+		c.state.Installed = false
+		c.blocked()
+	case added && !c.state.Installed:
+		c.state.Installed = true
+		c.send(store.ToBot, kindTurn, "", body{Activity: a, Owner: c.state.Owner})
+	default:
+		c.count("ignored", "")
+	}
+}
+
+func holds(accounts []adapter.ChannelAccount, who *adapter.ChannelAccount) bool {
+	for _, a := range accounts {
+		if who != nil && a.ID == who.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// pressed handles a button of ours. One of a session that is over is answered, not obeyed.
+func (e *employeeEvent) pressed(c *change) {
+	s, p := c.state.Session, e.press
+	current := c.state.live(p.Session)
+	switch {
+	case p.Verb == verbTalk && s == nil:
+		e.text = firstOf(e.text, p.Text, c.texts().Say(TextButtonTalkToPerson))
+		c.say(fromEmployee, e.ref.UserName, e.text)
+		c.escalate(e)
+	case p.Verb == verbTalk:
+		c.notice(c.texts().Say(TextNoticeAlreadyConnected))
+	case p.Verb == verbCancel && current && s.Phase != connected:
+		c.cancel()
+	case (p.Verb == verbEnd || p.Verb == verbCancel) && current:
+		c.leave()
+	case p.Verb == verbCancel || p.Verb == verbEnd:
+		c.notice(c.texts().Say(TextNoticeNothingToCancel))
+	case p.Verb == verbTicket && c.state.Offer == p.Session:
+		c.state.Offer = ""
+		c.send(store.ToServiceNow, kindTicket, p.Session, body{})
+	case p.Verb == verbTicket:
+		c.count("ignored", "")
+	case p.Verb == verbChoice && current:
+		e.relay(c, p.Choice, true)
+	case p.Verb == verbAgain && s != nil:
+		e.relay(c, p.Text, false)
+	case p.Verb == verbChoice || p.Verb == verbAgain:
+		c.notice(c.texts().Say(notDelivered(failOver)))
+	default:
+		c.count("ignored", "")
+	}
+}
+
+// cancel ends the session at the employee's wish before an agent has joined.
+func (c *change) cancel() {
+	c.end(ending{reason: Cancelled, text: c.texts().Say(TextNoticeCancelled), tell: true})
+}
+
+// leave ends the session at the employee's wish.
+func (c *change) leave() {
+	c.end(ending{reason: EndedByEmployee, text: c.texts().Say(TextNoticeEndedByEmployee), tell: true})
+}
+
+// blocked ends the session because Teams does not let us write any more. The agent is told.
+func (c *change) blocked() {
+	s := c.state.Session
+	if s == nil {
+		return
+	}
+	if s.Phase == connected {
+		c.send(store.ToServiceNow, kindWords, s.ID, body{Text: c.texts().Say(TextAgentBlocked)})
+	}
+	c.end(ending{reason: BotBlocked, text: c.texts().Say(TextNoticeFailed), tell: true})
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,76 @@
+package bot
+
+import (
+	"strconv"
+	"time"
+)
+
+// A timerEvent says that the earliest timer of the conversation has run out.
+type timerEvent struct{}
+
+func (timerEvent) raw() []byte { return nil }
+
+func (timerEvent) apply(c *change) {
+	s, r := c.state.Session, c.rules
+	if s == nil {
+		return
+	}
+	passed := func(t time.Time) bool { return !t.IsZero() && !c.now.Before(t) }
+	switch {
+	case passed(s.absoluteEnd(r)):
+		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTimedOut), tell: true})
+	case passed(s.callbackEnd(r)):
+		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeNoCallback), tell: true, ticket: true})
+	case passed(s.waitEnd(r)):
+		c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
+	case passed(s.idleWarning(r)):
+		s.Warned = true
+		c.notice(c.texts().Say(TextNoticeIdleWarning, strconv.Itoa(max(1, int((r.IdleCancel-r.IdleWarning).Minutes())))))
+	}
+}
+
+// The timers of a session; a zero time is a timer that does not run.
+
+func (s *session) absoluteEnd(r *Rules) time.Time { return s.Started.Add(r.MaxSession) }
+
+// callbackEnd is when ServiceNow should have put the employee into a queue.
+func (s *session) callbackEnd(r *Rules) time.Time {
+	if s.Phase != connecting || s.Requested.IsZero() {
+		return time.Time{}
+	}
+	return s.Requested.Add(r.NoCallback)
+}
+
+func (s *session) waitEnd(r *Rules) time.Time {
+	if s.Phase == connected {
+		return time.Time{}
+	}
+	return s.Started.Add(r.MaxWait)
+}
+
+func (s *session) idleWarning(r *Rules) time.Time {
+	if s.Phase != connected || s.Warned || r.IdleWarning <= 0 {
+		return time.Time{}
+	}
+	return s.Spoke.Add(r.IdleWarning)
+}
+
+// due is when the next timer of the conversation runs out; zero means never.
+func (s *state) due(r *Rules) time.Time {
+	var due time.Time
+	add := func(t time.Time) {
+		if !t.IsZero() && (due.IsZero() || t.Before(due)) {
+			due = t
+		}
+	}
+	if x := s.Session; x != nil {
+		add(x.absoluteEnd(r))
+		add(x.callbackEnd(r))
+		add(x.waitEnd(r))
+		add(x.idleWarning(r))
+	}
+	for _, p := range s.Past {
+		add(p.Ended.Add(lateFor)) // to free its keys
+	}
+	return due
+}

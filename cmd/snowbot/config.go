@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"snowbot/bot"
+)
+
+// config is the optional YAML file. Every field has a default, and an unknown one is refused.
+type config struct {
+	// Limits are durations such as 90s, 30m or 8h.
+	Limits struct {
+		NoCallback  time.Duration `yaml:"noCallback"`  // ServiceNow's silence after the request for an agent; 90s
+		MaxWait     time.Duration `yaml:"maxWait"`     // waiting for an agent; 30m
+		IdleCancel  time.Duration `yaml:"idleCancel"`  // when the instance cancels a silent chat; 6m
+		IdleWarning time.Duration `yaml:"idleWarning"` // when the employee is warned; 4m
+		MaxSession  time.Duration `yaml:"maxSession"`  // the longest session; 8h
+		MaxAge      time.Duration `yaml:"maxAge"`      // of words not delivered; 5m
+		EndMaxAge   time.Duration `yaml:"endMaxAge"`   // of the notice of an end; 24h
+	} `yaml:"limits"`
+	// Keep says how long things are kept.
+	Keep struct {
+		Transcript    time.Duration `yaml:"transcript"`    // 168h
+		DeadLetters   time.Duration `yaml:"deadLetters"`   // 720h
+		Conversations time.Duration `yaml:"conversations"` // 9600h
+	} `yaml:"keep"`
+	// Phrases are further whole messages that ask for an agent.
+	Phrases []string `yaml:"phrases"`
+	// Context are context variables of every request for an agent.
+	Context map[string]string `yaml:"context"`
+	// Topics choose further context variables by what the employee writes.
+	Topics []struct {
+		Name    string            `yaml:"name"`
+		Phrases []string          `yaml:"phrases"`
+		Context map[string]string `yaml:"context"`
+	} `yaml:"topics"`
+	// Texts replace sentences, by language and key.
+	Texts map[string]map[string]string `yaml:"texts"`
+}
+
+// readConfig reads the file, or returns the defaults when path is empty.
+func readConfig(path string) (config, error) {
+	var c config
+	if path == "" {
+		return c, nil
+	}
+	raw, err := os.ReadFile(path) //nolint:gosec // the admin names the file
+	if err != nil {
+		return c, fmt.Errorf("configuration file: %w", err)
+	}
+	if c, err = parseConfig(raw); err != nil {
+		return c, fmt.Errorf("configuration file %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func parseConfig(raw []byte) (config, error) {
+	var c config
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return c, err
+	}
+	return c, nil
+}
+
+// rules are the bot's.
+func (c config) rules(s *settings) bot.Rules {
+	r := bot.Rules{
+		NoCallback: c.Limits.NoCallback, MaxWait: c.Limits.MaxWait,
+		IdleCancel: c.Limits.IdleCancel, IdleWarning: c.Limits.IdleWarning,
+		MaxSession: c.Limits.MaxSession, MaxAge: c.Limits.MaxAge, EndMaxAge: c.Limits.EndMaxAge,
+		KeepTranscript: c.Keep.Transcript, KeepDeadLetters: c.Keep.DeadLetters, KeepConversations: c.Keep.Conversations,
+		Phrases: c.Phrases, Context: c.Context, Texts: c.Texts,
+		NeverRepeat: s.UnclearSends == "never-repeat",
+		Ticks:       s.DeliveryTicks != "off",
+	}
+	for _, t := range c.Topics {
+		r.Topics = append(r.Topics, bot.Topic{Name: t.Name, Phrases: t.Phrases, Context: t.Context})
+	}
+	return r
+}

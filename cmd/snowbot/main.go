@@ -1,0 +1,49 @@
+// Command snowbot hands employees who chat with a bot in Microsoft Teams to ServiceNow live agents, and back.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands are what the binary can do.
+type commands struct {
+	Serve    serveCommand    `cmd:"" help:"Run the service."`
+	Sandbox  sandboxCommand  `cmd:"" help:"Run everything on this machine, with Teams and ServiceNow emulated, and a page with both chats."`
+	Manifest manifestCommand `cmd:"" help:"Build and check the Teams app package."`
+	Keygen   keygenCommand   `cmd:"" help:"Print a new DATA_ENCRYPTION_KEY."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+func main() { os.Exit(run()) }
+
+// run is main, and returns the exit code: 1 for a failure, 2 for a command line or settings that cannot be used.
+func run() int {
+	var c commands
+	k, err := kong.New(&c,
+		kong.Name("snowbot"),
+		kong.Description("Hands employees in Microsoft Teams to ServiceNow live agents, and back."),
+		kong.UsageOnError(),
+		kong.Resolvers(secretFiles{}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "snowbot:", err)
+		return 2
+	}
+	ctx, err := k.Parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "snowbot:", err)
+		return 2
+	}
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "snowbot:", err)
+		if _, ok := err.(*settingsError); ok { //nolint:errorlint // it is returned as it is
+			return 2
+		}
+		return 1
+	}
+	return 0
+}

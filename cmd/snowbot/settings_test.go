@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// complete is an environment with which the service starts.
+func complete() map[string]string {
+	return map[string]string{
+		"MICROSOFT_APP_ID": "app", "MICROSOFT_APP_PASSWORD": "app-secret-value", "MICROSOFT_APP_TENANT_ID": "tenant",
+		"SERVICENOW_INSTANCE": "https://example.service-now.com", "SERVICENOW_CLIENT_ID": "client",
+		"SERVICENOW_CLIENT_SECRET": "client-secret-value", "SERVICENOW_USERNAME": "user", "SERVICENOW_PASSWORD": "password-value",
+		"WEBHOOK_SECRET": "webhook-secret-value", "DATA_ENCRYPTION_KEY": "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+	}
+}
+
+// parse reads the environment as the binary does.
+func parse(t *testing.T, env map[string]string) (*settings, error) {
+	t.Helper()
+	for _, name := range environment() {
+		t.Setenv(name, env[name])
+		t.Setenv(name+"_FILE", env[name+"_FILE"])
+		if env[name] == "" {
+			os.Unsetenv(name)
+		}
+	}
+	var c struct {
+		Serve serveCommand `cmd:""`
+	}
+	k, err := kong.New(&c, kong.Resolvers(secretFiles{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Parse([]string{"serve"}); err != nil {
+		return nil, err
+	}
+	return &c.Serve.settings, c.Serve.check()
+}
+
+func TestSettingsNameEveryProblemAtOnce(t *testing.T) {
+	_, err := parse(t, map[string]string{
+		"SERVICENOW_INSTANCE": "http://example.service-now.com", "BOT_CLOUD": "mars", "DATA_ENCRYPTION_KEY": "c2hvcnQ=",
+	})
+	var se *settingsError
+	if !errors.As(err, &se) {
+		t.Fatalf("err = %v, want a settingsError", err)
+	}
+	for _, name := range []string{
+		"MICROSOFT_APP_ID", "MICROSOFT_APP_PASSWORD", "MICROSOFT_APP_TENANT_ID", "SERVICENOW_INSTANCE", "SERVICENOW_CLIENT_ID",
+		"SERVICENOW_CLIENT_SECRET", "SERVICENOW_USERNAME", "SERVICENOW_PASSWORD", "WEBHOOK_SECRET", "DATA_ENCRYPTION_KEY", "BOT_CLOUD",
+	} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the message does not name %s:\n%v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "c2hvcnQ=") {
+		t.Error("the message holds a secret")
+	}
+}
+
+func TestSettingsFromFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("from-the-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := complete()
+	delete(env, "WEBHOOK_SECRET")
+	env["WEBHOOK_SECRET_FILE"] = path
+	s, err := parse(t, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.WebhookSecret != "from-the-file" {
+		t.Errorf("WEBHOOK_SECRET = %q, want the file's line", s.WebhookSecret)
+	}
+	env["WEBHOOK_SECRET"] = "also here"
+	if _, err := parse(t, env); err == nil || !strings.Contains(err.Error(), "WEBHOOK_SECRET_FILE") {
+		t.Errorf("err = %v, want a refusal of both", err)
+	}
+}
+
+func TestSettingsTable(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		set  map[string]string
+		want string // in the error; "" for none
+	}{
+		{"complete", nil, ""},
+		{"client credentials need no user", map[string]string{"SERVICENOW_GRANT": "client_credentials", "SERVICENOW_USERNAME": "", "SERVICENOW_PASSWORD": ""}, ""},
+		{"managed identity needs no password", map[string]string{"MICROSOFT_APP_TYPE": "UserAssignedMSI", "MICROSOFT_APP_PASSWORD": ""}, ""},
+		{"plain http on loopback", map[string]string{"SERVICENOW_INSTANCE": "http://127.0.0.1:8080"}, ""},
+		{"plain http on localhost", map[string]string{"BOT_OPENID_METADATA": "http://localhost:1/x"}, ""},
+		{"plain http elsewhere", map[string]string{"PUBLIC_URL": "http://snowbot.example.com"}, "PUBLIC_URL has to begin with https://"},
+		{"credentials in a URL", map[string]string{"SERVICENOW_INSTANCE": "https://a:b@example.com"}, "must not hold credentials"},
+		{"relative path of the database", map[string]string{"DATABASE_URL": "bbolt:x.db"}, ""},
+		{"another database", map[string]string{"DATABASE_URL": "mysql://x"}, "DATABASE_URL has to be"},
+		{"unknown type", map[string]string{"MICROSOFT_APP_TYPE": "Many"}, "MICROSOFT_APP_TYPE"},
+		{"many tenants without a list", map[string]string{"MICROSOFT_APP_TYPE": "MultiTenant", "MICROSOFT_APP_TENANT_ID": ""}, "ALLOWED_TENANTS"},
+		{"unknown policy", map[string]string{"UNCLEAR_SENDS": "maybe"}, "UNCLEAR_SENDS"},
+		{"a list of nothing", map[string]string{"WEBHOOK_SECRET": " , "}, "WEBHOOK_SECRET"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			env := complete()
+			for k, v := range tt.set {
+				env[k] = v
+			}
+			_, err := parse(t, env)
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("err = %v, want it to say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestConfigRefusesUnknownKeys(t *testing.T) {
+	t.Parallel()
+	if _, err := parseConfig([]byte("limits:\n  maxWate: 5m\n")); err == nil || !strings.Contains(err.Error(), "maxWate") {
+		t.Errorf("err = %v, want it to name the key", err)
+	}
+	c, err := parseConfig([]byte("limits:\n  maxWait: 5m\nphrases: [front desk]\ntopics:\n  - name: payroll\n    phrases: [payslip]\n    context: {LiveAgent_mandatory_skills: payroll}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.rules(&settings{}); r.MaxWait.Minutes() != 5 || len(r.Topics) != 1 {
+		t.Errorf("rules = %+v", r)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte("limits:\n  maxWait: 5m\n"))
+	f.Add([]byte("texts: {de: {greeting: Hallo}}"))
+	f.Add([]byte("a: &a [*a]"))
+	f.Fuzz(func(_ *testing.T, raw []byte) {
+		_, _ = parseConfig(raw)
+	})
+}

@@ -1,0 +1,146 @@
+package snow
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxAnswer     = 1 << 20        // bytes that are read of an answer
+	maxRetryAfter = 24 * time.Hour // that is believed
+)
+
+var (
+	errTooLong = errors.New("answer is too long")
+	errBroken  = errors.New("exchange failed")
+)
+
+// A call is one request as it is known before there is a token.
+type call struct {
+	op     string
+	method string
+	url    *url.URL
+	body   []byte
+	bot    bool // of the Bot Integration API, which wants Message Auth
+}
+
+// An answer is what the instance said, whatever the status.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// exchange makes a call under the current token, and once more under a new one when that is refused. The error is a
+// *Error; an answer with any status is none.
+func (c *Client) exchange(ctx context.Context, k call) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	began := c.now()
+	access, err := c.login.token(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := c.send(ctx, k, access)
+	if err == nil && a.status == http.StatusUnauthorized && c.login.refused(access) {
+		if access, err = c.login.token(ctx); err != nil {
+			return answer{}, err
+		}
+		if a, err = c.send(ctx, k, access); err == nil && a.status == http.StatusUnauthorized {
+			c.login.hopeless()
+		}
+	}
+	c.log.Debug("servicenow called", "op", k.op, "status", a.status, "took", c.now().Sub(began), "err", err)
+	return a, err
+}
+
+// send makes one request.
+func (c *Client) send(ctx context.Context, k call, access string) (answer, error) {
+	var written atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		// The transport takes a new connection for the same request only when nothing went out on the last.
+		GetConn:      func(string) { written.Store(false) },
+		WroteHeaders: func() { written.Store(true) },
+	})
+	var body io.Reader
+	if k.body != nil {
+		body = bytes.NewReader(k.body)
+	}
+	r, err := http.NewRequestWithContext(ctx, k.method, k.url.String(), body)
+	if err != nil {
+		return answer{}, &Error{Op: k.op, Err: errBroken}
+	}
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Authorization", "Bearer "+access)
+	if k.body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if k.bot {
+		c.authenticate(r.Header, k.body)
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return answer{}, &Error{Op: k.op, Written: written.Load(), Err: exchangeError(ctx, err)}
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if resp.StatusCode/100 == 2 {
+		// Half an answer does not say whether the instance agreed.
+		if err == nil && len(data) > maxAnswer {
+			err = errTooLong
+		}
+		if err != nil {
+			return answer{}, &Error{Op: k.op, Written: true, Err: exchangeError(ctx, err)}
+		}
+	}
+	return answer{resp.StatusCode, resp.Header, data}, nil
+}
+
+// exchangeError returns the cause of a failed exchange without what the transport says around it: a *url.Error
+// repeats the address, which may hold an e-mail address, and some others repeat what the other side sent.
+func exchangeError(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) {
+		return context.Canceled
+	}
+	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	for _, known := range []error{errTooLong, io.ErrUnexpectedEOF, io.EOF} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return e
+	}
+	return errBroken
+}
+
+// askedToWait reads how long the instance asks us to wait, from Retry-After in either form, or, when it limits the rate,
+// from X-RateLimit-Reset.
+func askedToWait(status int, h http.Header, now time.Time) time.Duration {
+	var wait time.Duration
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseInt(v, 10, 64); err == nil {
+		wait = time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(v); err == nil {
+		wait = at.Sub(now)
+	} else if reset, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil && status == http.StatusTooManyRequests {
+		wait = time.Unix(reset, 0).Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}

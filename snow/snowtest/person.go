@@ -1,0 +1,269 @@
+package snowtest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Limits of what is remembered of one person.
+const (
+	seenRequests = 512 // for duplicates
+	pastChats    = 8   // for receipts of an ended chat
+)
+
+// A person is a userId. It has at most one open conversation, and one lane: what is to be processed or posted for it, in
+// order, one at a time.
+type person struct {
+	userID string
+
+	mu       sync.Mutex
+	gone     bool // forgotten; look it up again
+	conv     *conversation
+	past     []*conversation // the newest last
+	busy     int             // requests the virtual agent has not finished
+	running  bool
+	jobs     []func(context.Context)
+	seen     map[string]struct{}
+	seenRing []string
+	held     func(context.Context) // a post that waits to be overtaken
+}
+
+// repeated reports whether key was seen before, and remembers it.
+func (p *person) repeated(key string) bool {
+	if _, ok := p.seen[key]; ok {
+		return true
+	}
+	if p.seen == nil {
+		p.seen = make(map[string]struct{})
+	}
+	if len(p.seenRing) == seenRequests {
+		delete(p.seen, p.seenRing[0])
+		p.seenRing = slices.Delete(p.seenRing, 0, 1)
+	}
+	p.seen[key] = struct{}{}
+	p.seenRing = append(p.seenRing, key)
+	return false
+}
+
+// A registry knows all people and the chats of the desk. Its lock is a leaf: nothing else is locked under it.
+type registry struct {
+	mu     sync.Mutex
+	people map[string]*person
+	chats  map[string]*conversation
+	ended  []*conversation // the oldest first
+	last   uint64
+}
+
+// person returns the person of a userId, who is made when unknown.
+func (r *registry) person(userID string) *person {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.people[userID]
+	if p == nil {
+		p = &person{userID: userID}
+		r.people[userID] = p
+	}
+	return p
+}
+
+// known returns the person of a userId, or nil.
+func (r *registry) known(userID string) *person {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.people[userID]
+}
+
+func (r *registry) chat(id string) *conversation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.chats[id]
+}
+
+// show puts a conversation on the desk.
+func (r *registry) show(c *conversation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.number == 0 {
+		r.last++
+		c.number = r.last
+		r.chats[c.id] = c
+	}
+}
+
+func (r *registry) end(c *conversation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = append(r.ended, c)
+}
+
+// all returns the chats of the desk in the order in which they were queued.
+func (r *registry) all() []*conversation {
+	type numbered struct {
+		n uint64
+		c *conversation
+	}
+	r.mu.Lock()
+	list := make([]numbered, 0, len(r.chats))
+	for _, c := range r.chats {
+		list = append(list, numbered{c.number, c})
+	}
+	r.mu.Unlock()
+	slices.SortFunc(list, func(a, b numbered) int {
+		if a.n < b.n {
+			return -1
+		}
+		return 1
+	})
+	chats := make([]*conversation, len(list))
+	for i, l := range list {
+		chats[i] = l.c
+	}
+	return chats
+}
+
+func (r *registry) everyone() []*person {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	people := make([]*person, 0, len(r.people))
+	for _, p := range r.people {
+		people = append(people, p)
+	}
+	return people
+}
+
+// excess takes one ended conversation beyond keep off the desk.
+func (r *registry) excess(keep int) *conversation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ended) <= keep {
+		return nil
+	}
+	c := r.ended[0]
+	r.ended[0] = nil
+	r.ended = r.ended[1:]
+	delete(r.chats, c.id)
+	return c
+}
+
+func (r *registry) forget(p *person) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.people, p.userID)
+}
+
+// lock returns the person of a userId, locked.
+func (i *Instance) lock(userID string) *person {
+	for {
+		p := i.reg.person(userID)
+		p.mu.Lock()
+		if !p.gone {
+			return p
+		}
+		p.mu.Unlock()
+	}
+}
+
+// sweep forgets ended chats, and people of whom nothing else is left, so that memory is bounded.
+func (i *Instance) sweep() {
+	for c := i.reg.excess(i.o.KeepLast); c != nil; c = i.reg.excess(i.o.KeepLast) {
+		p := c.person
+		p.mu.Lock()
+		if at := slices.Index(p.past, c); at >= 0 {
+			p.past = slices.Delete(p.past, at, at+1)
+		}
+		if p.conv == nil && !p.running && len(p.past) == 0 && !p.gone {
+			p.gone = true
+			i.reg.forget(p)
+		}
+		p.mu.Unlock()
+	}
+}
+
+// conversation returns the open conversation of p, which is made when there is none. The caller holds p's lock.
+func (i *Instance) conversation(p *person) *conversation {
+	if p.conv == nil {
+		now := i.o.Now()
+		c := &conversation{person: p, id: newID(), interactionID: newID(), lastUser: now}
+		c.chat = Chat{ID: c.id, InteractionID: c.interactionID, UserID: p.userID, UserName: guest}
+		p.conv = c
+	}
+	return p.conv
+}
+
+// close ends a conversation in the phase it is in. The caller holds the person's lock and posts what is to be said.
+func (i *Instance) close(c *conversation, why Reason) {
+	if c.phase == phaseEnded {
+		return
+	}
+	i.leaveDesk(c, why)
+	c.phase = phaseEnded
+	p := c.person
+	if p.conv == c {
+		p.conv = nil
+	}
+	p.past = append(p.past, c)
+	if len(p.past) > pastChats {
+		p.past = slices.Delete(p.past, 0, 1)
+	}
+	i.reg.end(c)
+	i.touch(c)
+}
+
+// leaveDesk ends a chat for the agent; the virtual agent may go on with a survey.
+func (i *Instance) leaveDesk(c *conversation, why Reason) {
+	if c.number == 0 || c.chat.State == StateEnded {
+		return
+	}
+	c.chat.State, c.chat.Reason, c.chat.EndedAt = StateEnded, why, i.o.Now()
+	c.chat.UserTyping = false
+	i.touch(c)
+}
+
+// do puts a job on the lane of p, whose lock the caller holds. After Close it does nothing and reports false.
+func (i *Instance) do(p *person, job func(context.Context)) bool {
+	if !p.running && !i.begin() {
+		return false
+	}
+	p.jobs = append(p.jobs, job)
+	if !p.running {
+		p.running = true
+		go i.work(p)
+	}
+	return true
+}
+
+// work runs the jobs of a person until there are none.
+func (i *Instance) work(p *person) {
+	defer i.done()
+	for {
+		p.mu.Lock()
+		if len(p.jobs) == 0 {
+			p.running, p.jobs = false, nil
+			p.mu.Unlock()
+			i.sweep()
+			return
+		}
+		job := p.jobs[0]
+		p.jobs[0] = nil
+		p.jobs = p.jobs[1:]
+		p.mu.Unlock()
+		job(i.ctx)
+	}
+}
+
+// pause waits, or returns false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,293 @@
+package snow_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"snowbot/snow"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tables answers the Table API by path; anything else is 404.
+func tables(answers map[string]fakeAnswer) *fakeInstance {
+	return &fakeInstance{api: func(_ int, r *http.Request, _ []byte) fakeAnswer {
+		if a, ok := answers[r.Method+" "+strings.TrimPrefix(r.URL.EscapedPath(), "/api/now/table/")]; ok {
+			return a
+		}
+		return fakeAnswer{status: 404, body: `{"error":{"message":"No Record found","detail":""},"status":"failure"}`}
+	}}
+}
+
+func parameters(t *testing.T, k fakeCall) url.Values {
+	t.Helper()
+	v, err := url.ParseQuery(k.query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestFindUserChecksWhatComesBack(t *testing.T) {
+	t.Parallel()
+	f := tables(map[string]fakeAnswer{"GET sys_user": {body: `{"result":[
+		{"sys_id":"u1","user_name":"mia","email":"Mia.Khan@example.com","name":"Mia Khan","active":"true","locked_out":"false"},
+		{"sys_id":"u2","email":"someone.else@example.com","active":"true"},
+		{"sys_id":"u3","email":"mia.khan@example.com","active":"false"},
+		{"sys_id":"u4","email":"mia.khan@example.com","locked_out":true},
+		{"sys_id":"u5"}, {}, null]}`}})
+	c := newFakeClient(t, f)
+	got, err := c.FindUser(t.Context(), " "+testEmail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []snow.User{
+		{SysID: "u1", UserName: "mia", Email: "Mia.Khan@example.com", Name: "Mia Khan"},
+		{SysID: "u4", Email: "mia.khan@example.com", Locked: true},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("users (-want +got):\n%s", d)
+	}
+	if got := parameters(t, f.called()[0]).Get("sysparm_query"); got != "email=mia.khan@example.com^active=true" {
+		t.Errorf("query %q", got)
+	}
+}
+
+func TestQueriesTakeNoConditions(t *testing.T) {
+	t.Parallel()
+	for _, evil := range []string{
+		"", " ", "a@b.c^ORemailISNOTEMPTY", "^", "javascript:gs.getUserID()", " JavaScript:1", "a@b.c\n^active=false", "a\x00",
+	} {
+		f := tables(map[string]fakeAnswer{"GET sys_user": {body: `{"result":[{"sys_id":"u1","email":"a@b.c"}]}`}})
+		c := newFakeClient(t, f)
+		if got, err := c.FindUser(t.Context(), evil); err != nil || got != nil || len(f.called()) != 0 {
+			t.Errorf("FindUser(%q) = %v, %v after %d calls", evil, got, err, len(f.called()))
+		}
+		if got, err := c.Messages(t.Context(), evil, time.Time{}); err != nil && evil != " " || got != nil {
+			t.Errorf("Messages(%q) = %v, %v", evil, got, err)
+		}
+	}
+}
+
+func TestTableFailures(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		answer fakeAnswer
+		want   snow.Error
+		ping   bool // succeeds all the same
+	}{
+		{"page", fakeAnswer{body: "<html>" + testWords}, snow.Error{StatusCode: 200, NotJSON: true}, false},
+		{"no result", fakeAnswer{body: `{"status":"success"}`}, snow.Error{StatusCode: 200}, false},
+		{"result of another kind", fakeAnswer{body: `{"result":{"a":"b"}}`}, snow.Error{StatusCode: 200}, false},
+		{"hidden", fakeAnswer{status: 403, body: `{"error":{"message":"` + testWords + `"},"status":"failure"}`}, snow.Error{StatusCode: 403}, true},
+		{"forbidden by a proxy", fakeAnswer{status: 403, body: "<html>"}, snow.Error{StatusCode: 403}, false},
+		{"throttled", fakeAnswer{status: 429, header: http.Header{"Retry-After": {"9"}}}, snow.Error{StatusCode: 429, RetryAfter: 9 * time.Second}, false},
+		{"down", fakeAnswer{status: 503}, snow.Error{StatusCode: 503}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := newFakeClient(t, tables(map[string]fakeAnswer{"GET sys_user": tt.answer}))
+			_, err := c.FindUser(t.Context(), testEmail)
+			var got *snow.Error
+			if !errors.As(err, &got) {
+				t.Fatalf("error %v", err)
+			}
+			noSecrets(t, err.Error())
+			tt.want.Op, tt.want.Written, tt.want.Err = "user", true, got.Err
+			if *got != tt.want {
+				t.Errorf("%+v, want %+v", *got, tt.want)
+			}
+			if err := c.Ping(t.Context()); (err == nil) != tt.ping {
+				t.Errorf("ping: %v", err)
+			}
+		})
+	}
+}
+
+func TestCreateIncident(t *testing.T) {
+	t.Parallel()
+	incident := snow.Incident{
+		CorrelationID: "c-1", ShortDescription: "Chat request: Pay", Description: "<line>\nline", CallerSysID: "u1",
+		Extra: map[string]string{"urgency": "3", "correlation_id": "evil", "caller_id": "evil"},
+	}
+	made := fakeAnswer{status: 201, body: `{"result":{"sys_id":"i1","number":"INC0010123","caller_id":{"link":"x","value":"u1"}}}`}
+	const found = `{"result":[{"number":"INC0000007","correlation_id":"c-1"}]}`
+	for _, tt := range []struct {
+		name    string
+		look    fakeAnswer
+		post    fakeAnswer
+		want    string
+		posts   int
+		wantErr bool
+	}{
+		{"the first time", fakeAnswer{body: `{"result":[]}`}, made, "INC0010123", 1, false},
+		{"again", fakeAnswer{body: found}, made, "INC0000007", 0, false},
+		{"column unknown, so all tickets come", fakeAnswer{body: `{"result":[{"number":"INC1"}]}`}, made, "INC0010123", 1, false},
+		{"tickets are hidden", fakeAnswer{status: 403, body: `{"status":"failure"}`}, made, "INC0010123", 1, false},
+		{"cannot look", fakeAnswer{status: 503}, made, "", 0, true},
+		{"refused", fakeAnswer{body: `{"result":[]}`}, fakeAnswer{status: 403, body: `{"status":"failure"}`}, "", 1, true},
+		{"number is hidden", fakeAnswer{body: `{"result":[]}`}, fakeAnswer{status: 201, body: `{"result":{}}`}, "", 1, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := tables(map[string]fakeAnswer{"GET incident": tt.look, "POST incident": tt.post})
+			c := newFakeClient(t, f)
+			got, err := c.CreateIncident(t.Context(), incident)
+			if got != tt.want || (err != nil) != tt.wantErr {
+				t.Errorf("%q, %v, want %q", got, err, tt.want)
+			}
+			posts := 0
+			for _, k := range f.called() {
+				if k.method != http.MethodPost {
+					continue
+				}
+				posts++
+				var body map[string]string
+				if err := json.Unmarshal(k.body, &body); err != nil {
+					t.Fatal(err)
+				}
+				want := map[string]string{
+					"short_description": "Chat request: Pay", "description": "<line>\nline", "caller_id": "u1",
+					"contact_type": "chat", "correlation_id": "c-1", "urgency": "3",
+				}
+				if d := cmp.Diff(want, body); d != "" {
+					t.Errorf("body (-want +got):\n%s", d)
+				}
+			}
+			if posts != tt.posts {
+				t.Errorf("%d tickets asked for, want %d", posts, tt.posts)
+			}
+		})
+	}
+}
+
+func TestInteraction(t *testing.T) {
+	t.Parallel()
+	f := tables(map[string]fakeAnswer{
+		"GET interaction/3c1f": {body: `{"result":{"sys_id":"3c1f","number":"IMS1","state":"closed_complete","state_reason":"",
+			"assigned_to":{"link":"https://x/y","value":"a1"},"queue":"q1","opened_at":"2026-03-01 11:00:00","closed_at":""}}`},
+		"GET interaction/a%2Fb%3Fc": {body: `{"result":{"sys_id":"escaped"}}`},
+	})
+	c := newFakeClient(t, f)
+	got, err := c.Interaction(t.Context(), "3c1f")
+	want := snow.Interaction{
+		SysID: "3c1f", Number: "IMS1", State: "closed_complete", AssignedTo: "a1", Queue: "q1",
+		OpenedAt: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC),
+	}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	if got, err := c.Interaction(t.Context(), "a/b?c"); got.SysID != "escaped" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	var e *snow.Error
+	if _, err := c.Interaction(t.Context(), "unknown"); !errors.As(err, &e) || e.StatusCode != http.StatusNotFound {
+		t.Errorf("%v, want 404", err)
+	}
+	n := len(f.called())
+	if _, err := c.Interaction(t.Context(), ".."); err == nil || len(f.called()) != n {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMessagesAreReadBack(t *testing.T) {
+	t.Parallel()
+	f := tables(map[string]fakeAnswer{
+		"GET sys_cs_conversation": {body: `{"result":[{"sys_id":"c0ff","session.device_id":"s-1"},
+			{"sys_id":"beef","session.device_id":"s-2"},{"sys_id":"dead"}]}`},
+		"GET sys_cs_message": {body: `{"result":[
+			{"sys_id":"m0","conversation":"c0ff","is_agent":"true","payload":"before","sys_created_on":"2026-03-01 12:00:00"},
+			{"sys_id":"m1","conversation":"c0ff","is_agent":"true","payload":"one","sys_created_on":"2026-03-01 12:00:01"},
+			{"sys_id":"m2","conversation":{"value":"c0ff"},"is_agent":"true","payload":"{\"message\":{\"text\":\"two\"}}","sys_created_on":"2026-03-01 12:00:01"},
+			{"sys_id":"m3","conversation":"c0ff","is_agent":"true","payload":"{\"type\":\"System\",\"message\":\"Sam left\"}","sys_created_on":"2026-03-01 12:00:03"},
+			{"sys_id":"m4","conversation":"c0ff","is_agent":"true","payload":"{\"typedText\":\"four\"}","sys_created_on":"2026-03-01 12:00:04"},
+			{"sys_id":"m5","conversation":"c0ff","is_agent":"true","payload":"{not JSON}","sys_created_on":"2026-03-01 12:00:05"},
+			{"sys_id":"m6","conversation":"c0ff","is_agent":"true","payload":"{\"a\":1}","sys_created_on":"2026-03-01 12:00:06"},
+			{"sys_id":"mu","conversation":"c0ff","is_agent":"false","payload":"the user","sys_created_on":"2026-03-01 12:00:01"},
+			{"sys_id":"mx","conversation":"beef","is_agent":"true","payload":"another chat","sys_created_on":"2026-03-01 12:00:01"}]}`},
+	})
+	c := newFakeClient(t, f)
+	at := func(s int) time.Time { return time.Date(2026, 3, 1, 12, 0, s, 0, time.UTC) }
+	got, err := c.Messages(t.Context(), "s-1", at(1).Add(900*time.Millisecond))
+	want := []snow.StoredMessage{
+		{ID: "m1", Text: "one", At: at(1)},
+		{ID: "m2", Text: "two", At: at(1)},
+		{ID: "m3", Text: "Sam left", System: true, At: at(3)},
+		{ID: "m4", Text: "four", At: at(4)},
+		{ID: "m5", Text: "{not JSON}", At: at(5)},
+		{ID: "m6", At: at(6)},
+	}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	if n := len(f.called()); n != 2 {
+		t.Errorf("%d calls: a conversation was read that is not ours", n)
+	}
+}
+
+func TestMessagesAreReadInPages(t *testing.T) {
+	t.Parallel()
+	const all = 450
+	f := &fakeInstance{api: func(_ int, r *http.Request, _ []byte) fakeAnswer {
+		if strings.HasSuffix(r.URL.Path, "sys_cs_conversation") {
+			return fakeAnswer{body: `{"result":[{"sys_id":"c0ff","session.device_id":"s-1"}]}`}
+		}
+		from, _ := strconv.Atoi(r.URL.Query().Get("sysparm_offset"))
+		limit, _ := strconv.Atoi(r.URL.Query().Get("sysparm_limit"))
+		var rows []string
+		for i := from; i < min(from+limit, all); i++ {
+			rows = append(rows, fmt.Sprintf(`{"sys_id":"m%d","conversation":"c0ff","is_agent":"true","sys_created_on":"2026-03-01 12:00:00"}`, i))
+		}
+		return fakeAnswer{body: `{"result":[` + strings.Join(rows, ",") + `]}`}
+	}}
+	got, err := newFakeClient(t, f).Messages(t.Context(), "s-1", time.Time{})
+	if err != nil || len(got) != all {
+		t.Fatalf("%d messages, %v, want %d", len(got), err, all)
+	}
+	for i, m := range got {
+		if want := fmt.Sprintf("m%d", i); m.ID != want {
+			t.Fatalf("message %d is %s", i, m.ID)
+		}
+	}
+}
+
+func TestAgentsAvailable(t *testing.T) {
+	t.Parallel()
+	agent := func(id, work string) string {
+		return `{"ap_agent":{"value":"` + id + `"},"aca_available":"true","ac_channel":"27f675e3739713004a905ee515f6a7c3",` +
+			`"ap_current_presence_state":"0b10223c57a313005baaaa65ef94f970","ac_workload":"` + work + `","ac_applied_max_capacity":"4"}`
+	}
+	away := strings.Replace(agent("a9", "0"), `"true"`, `"false"`, 1)
+	for _, tt := range []struct {
+		name   string
+		answer fakeAnswer
+		n      int
+		known  bool
+		fails  bool
+	}{
+		{"two with room", fakeAnswer{body: `{"result":[` + agent("a1", "0") + "," + agent("a1", "0") + "," + agent("a2", "3") + "," +
+			agent("a3", "4") + "," + away + `]}`}, 2, true, false},
+		{"nobody", fakeAnswer{body: `{"result":[]}`}, 0, true, false},
+		{"other columns", fakeAnswer{body: `{"result":[{"ap_agent":"a1"}]}`}, 0, false, false},
+		{"hidden", fakeAnswer{status: 403, body: `{"status":"failure"}`}, 0, false, false},
+		{"no such view", fakeAnswer{status: 400, body: `{"status":"failure"}`}, 0, false, false},
+		{"down", fakeAnswer{status: 503}, 0, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := newFakeClient(t, tables(map[string]fakeAnswer{"GET awa_agent_presence_capacity": tt.answer}))
+			n, known, err := c.AgentsAvailable(t.Context())
+			if n != tt.n || known != tt.known || (err != nil) != tt.fails {
+				t.Errorf("%d, %v, %v, want %d, %v", n, known, err, tt.n, tt.known)
+			}
+		})
+	}
+}

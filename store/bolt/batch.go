@@ -1,0 +1,167 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+)
+
+// Names of the buckets.
+const (
+	bucketMeta       = "meta"
+	bucketRecords    = "records"
+	bucketKeys       = "keys"
+	bucketPeople     = "people"
+	bucketLive       = "live"
+	bucketTimers     = "timers"
+	bucketAges       = "ages"
+	bucketDeliveries = "deliveries"
+	bucketEvents     = "events"
+	bucketLines      = "lines"
+	bucketLetters    = "letters"
+)
+
+// buckets are those of one transaction.
+type buckets struct {
+	meta, records, keys, people, live, timers, ages, deliveries, events, lines, letters *bbolt.Bucket
+}
+
+func bucketsOf(tx *bbolt.Tx) buckets {
+	get := func(name string) *bbolt.Bucket { return tx.Bucket([]byte(name)) }
+	return buckets{
+		meta: get(bucketMeta), records: get(bucketRecords), keys: get(bucketKeys), people: get(bucketPeople),
+		live: get(bucketLive), timers: get(bucketTimers), ages: get(bucketAges),
+		deliveries: get(bucketDeliveries), events: get(bucketEvents), lines: get(bucketLines),
+		letters: get(bucketLetters),
+	}
+}
+
+// A batch is the transaction that calls share. Calls run one after the other, each seeing what those
+// before it have staged. What cannot be staged breaks the whole batch and with it the store: by then
+// every refusal has been made, so that only a damaged file or a defect is left as the reason.
+type batch struct {
+	s       *Store
+	now     time.Time
+	changed bool
+	broken  error
+	buckets
+
+	lanes       map[laneKey]*lane // touched
+	due         []timerChange
+	moreLetters int // changes of the counts
+	moreLive    int
+}
+
+func newBatch(s *Store, tx *bbolt.Tx) *batch {
+	b := &batch{s: s, now: s.now(), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}}
+	for _, bucket := range []*bbolt.Bucket{b.deliveries, b.lines, b.letters} {
+		bucket.FillPercent = 0.9 // written at the end
+	}
+	return b
+}
+
+// put stages a row.
+func (b *batch) put(bucket *bbolt.Bucket, key, row []byte) {
+	b.changed = true
+	if err := bucket.Put(key, row); err != nil {
+		b.breaks(err)
+	}
+}
+
+// remove stages the removal of a row, if there is one.
+func (b *batch) remove(bucket *bbolt.Bucket, key []byte) {
+	b.changed = true
+	if err := bucket.Delete(key); err != nil {
+		b.breaks(err)
+	}
+}
+
+func (b *batch) breaks(err error) {
+	if err != nil && b.broken == nil {
+		b.broken = err
+	}
+}
+
+// lane returns a lane to stage changes in.
+func (b *batch) lane(key laneKey, conversation string) *lane {
+	if l := b.lanes[key]; l != nil {
+		return l
+	}
+	b.s.mu.Lock()
+	l := b.s.index.lanes[key]
+	if l == nil {
+		l = &lane{key: key, conversation: conversation, order: -1, at: never}
+	}
+	l.staged = l.span
+	b.s.mu.Unlock()
+	b.lanes[key] = l
+	return l
+}
+
+// push stages a delivery at the end of a lane. Its body is sealed already.
+func (b *batch) push(l *lane, d *delivery) {
+	d.no, d.to = l.key.no, l.key.to
+	place, err := b.deliveries.NextSequence()
+	b.breaks(err)
+	b.put(b.deliveries, key8(place), d.row())
+	l.staged.places = append(l.staged.places, place)
+	if len(l.staged.places) == 1 {
+		b.head(l, micros(d.NotBefore))
+	}
+}
+
+// head stages that a lane has a new head.
+func (b *batch) head(l *lane, notBefore int64) {
+	b.s.turns++
+	l.staged.notBefore, l.staged.since, l.staged.turn = notBefore, micros(b.now), b.s.turns
+}
+
+// pop stages the removal of the first n deliveries of a lane.
+func (b *batch) pop(l *lane, n int) {
+	for _, place := range l.staged.places[:n] {
+		b.remove(b.deliveries, key8(place))
+	}
+	l.staged.places = l.staged.places[n:]
+	if n > 0 && len(l.staged.places) > 0 {
+		at, _ := notBefore(b.deliveries.Get(key8(l.staged.places[0]))) // a damaged row is due, and Claim says so
+		b.head(l, at)
+	}
+}
+
+// record returns the row of a conversation, or nil.
+func (b *batch) record(conversation string) (*record, error) {
+	row := b.records.Get([]byte(conversation))
+	if row == nil {
+		return nil, nil
+	}
+	r, err := decodeRecord(row)
+	if err != nil {
+		return nil, fmt.Errorf("record of %s: %w", conversation, err)
+	}
+	return r, nil
+}
+
+// publish makes what was committed visible. The mutex is held.
+func (b *batch) publish() {
+	s := b.s
+	for _, l := range b.lanes {
+		s.index.publish(l)
+	}
+	for _, c := range b.due {
+		s.timers.set(c)
+	}
+	s.letters += b.moreLetters
+	s.live += b.moreLive
+}
+
+// key8 is a number as a key.
+func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func parseKey8(b []byte) uint64 {
+	if len(b) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
+}

@@ -1,0 +1,217 @@
+// Package bolt keeps conversations in one file, for one process, with bbolt.
+//
+// # Durability
+//
+// Every change is committed with an fsync before its call returns, except that a lane's last settle may
+// ride up to 50 ms ([store.Store.Settle]). All writers share commits: one goroutine commits, and whoever
+// arrives meanwhile is in the next commit, so that a burst costs a few syncs and a single call waits for
+// nobody. A commit that fails leaves it open what is on disk. From then on every call fails with a
+// *FailedError, [Store.Failed] is closed, and the process should end: opening the file again finds out.
+//
+// # Memory
+//
+// The file belongs to this process alone, so leases, the order in which lanes and timers fall due, and
+// counts live in memory. They are loaded from the deliveries that wait and from the index of timers, not
+// from the conversations. What a call stages becomes visible to others after its commit.
+//
+// # Layout
+//
+//	meta        format, clean mark, key checks, the key behind Mask, the count of dead letters
+//	records     conversation -> number, indexed fields, sealed data
+//	keys        key -> conversation
+//	people      person NUL conversation
+//	live        conversations with a status
+//	timers      number -> conversation, of those with a Due
+//	ages        day number -> conversation: the day of the last change, for Prune
+//	deliveries  number direction place -> header, sealed body
+//	events      per six hours of expiry: number hash -> when the event id may be forgotten
+//	lines       in the order of commits, each with the key of the conversation's line before it
+//	letters     dead letters by id
+//
+// Lines are written at the end of their bucket and deliveries of one conversation lie together, so that a
+// commit touches few pages; event ids leave by the bucket.
+package bolt
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"snowbot/store"
+)
+
+// Options say where the file is and what it depends on.
+type Options struct {
+	// Path of the file. It is made, readable by its owner only, when there is none.
+	Path string
+	// Keys seal what is kept. Required.
+	Keys *store.Keyring
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+	// Log gets what an operator should know; nothing is logged when nil.
+	Log *slog.Logger
+	// LockTimeout is how long Open waits for the file to be let go; one second when zero.
+	LockTimeout time.Duration
+	// Fatal is called once, on a goroutine of the store, after a commit failed. It should end the process.
+	// It must not call Close.
+	Fatal func(error)
+}
+
+// A FailedError is returned by every call after a commit failed. What the calls under way have changed
+// is known when the file is opened again.
+type FailedError struct{ Err error }
+
+func (e *FailedError) Error() string {
+	return "the store cannot commit any more and has to be opened again: " + e.Err.Error()
+}
+
+func (e *FailedError) Unwrap() error { return e.Err }
+
+// Store is a store.Store in a file.
+type Store struct {
+	db      *bbolt.DB
+	keys    *store.Keyring
+	clock   func() time.Time
+	log     *slog.Logger
+	fatal   func(error)
+	maskKey []byte
+	repeats int
+	prune   pruning  // the committer's
+	rekey   rekeying // the committer's
+	turns   uint64   // the committer's: heads so far
+
+	kick   chan struct{} // there is something to commit
+	ended  chan struct{} // the committer has ended
+	failed chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	queue   []*call
+	hurry   bool // the queue holds a call that somebody waits for
+	closing bool
+	err     error // *FailedError
+	index   *index
+	timers  *timers
+	letters int
+	live    int
+	tokens  uint64 // the last lease's
+}
+
+var _ store.Store = (*Store)(nil)
+
+// now returns the time to the microsecond, in UTC, as it is kept.
+func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+
+// Open opens or makes the file. The error says what to do about it: when another process has the file,
+// when it is damaged, when it was written by a newer version, when a key is missing.
+func Open(o Options) (*Store, error) {
+	if o.Path == "" {
+		return nil, errors.New("no path given for the store's file")
+	}
+	if o.Keys == nil {
+		return nil, errors.New("no keys given for the store's file")
+	}
+	if o.LockTimeout < 0 {
+		return nil, fmt.Errorf("lock time-out %v is negative", o.LockTimeout)
+	}
+	if o.LockTimeout == 0 {
+		o.LockTimeout = time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	db, err := openFile(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		db: db, keys: o.Keys, clock: o.Now, log: o.Log, fatal: o.Fatal,
+		kick: make(chan struct{}, 1), ended: make(chan struct{}), failed: make(chan struct{}),
+		index: newIndex(), timers: newTimers(), tokens: rand.Uint64() >> 1,
+	}
+	if err := s.load(o.Path); err != nil {
+		db.Close()
+		return nil, err
+	}
+	if s.repeats > 0 {
+		s.log.Warn("the store was not closed cleanly: sends that were under way may be repeated", "lanes", s.repeats)
+	}
+	go s.commits()
+	return s, nil
+}
+
+// PossibleRepeats returns how many lanes had a head that may have been in the middle of a send when the
+// file was last left without Close. Heads whose send was made durable have Delivery.Begun set.
+func (s *Store) PossibleRepeats() int { return s.repeats }
+
+// Failed is closed when a commit has failed. [Store.Err] tells why.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// Err returns a *FailedError after a commit has failed, and nil before.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Mask implements store.Store.
+func (s *Store) Mask(name string) string {
+	mac := hmac.New(sha256.New, s.maskKey)
+	mac.Write([]byte(name))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// Stats implements store.Store.
+func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return store.Stats{}, err
+	}
+	st := store.Stats{Waiting: map[store.Direction]int{}, DeadLetters: s.letters, Live: s.live}
+	for to := toTeams; to < lanecodes; to++ {
+		st.Waiting[to.direction()] = s.index.waiting[to]
+	}
+	return st, nil
+}
+
+// usable says why a call cannot be taken. The mutex is held.
+func (s *Store) usable(ctx context.Context) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.closing:
+		return store.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// Close commits what has been taken, ends all calls, marks the file as cleanly closed and lets it go.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	first := !s.closing
+	s.closing = true
+	s.index.wakeAll()
+	s.mu.Unlock()
+	s.wakeCommitter()
+	<-s.ended
+	if !first {
+		return nil
+	}
+	err := s.Err()
+	if err == nil {
+		err = s.markClean()
+	}
+	return errors.Join(err, s.db.Close())
+}

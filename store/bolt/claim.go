@@ -1,0 +1,161 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"snowbot/store"
+)
+
+// look is how often a waiting call looks at the clock by itself, since a clock can be set.
+const look = time.Second
+
+// Claim implements store.Store.
+func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration, limit int) (*store.Lease, error) {
+	to := codeOf(d)
+	if to == noLane {
+		return nil, fmt.Errorf("claim %q: no such direction", d)
+	}
+	if ttl <= 0 || limit <= 0 {
+		return nil, fmt.Errorf("claim of at most %d deliveries for %v", limit, ttl)
+	}
+	for {
+		l, now, err := s.reserve(ctx, to, ttl, limit)
+		if err != nil {
+			return nil, err
+		}
+		lease := &store.Lease{
+			Lane: store.Lane{Conversation: l.conversation, Direction: d}, Token: l.token, Until: fromMicros(l.until),
+		}
+		err = s.readRun(lease, l, now)
+		if err != nil {
+			err = fmt.Errorf("lane %s: %w", lease.Lane, err)
+		}
+		s.mu.Lock()
+		l.busy--
+		n := len(lease.Deliveries)
+		l.leased = l.leased[:n]
+		if n == 0 && err == nil { // they were taken away meanwhile
+			s.index.unlease(l)
+		}
+		s.index.place(l)
+		gone := l.gone
+		s.mu.Unlock()
+		switch {
+		case err != nil:
+			return nil, err // the lane rests until the lease has run out, so that others are heard
+		case n > 0 && !gone:
+			return lease, nil
+		}
+	}
+}
+
+// reserve leases the lane that may be claimed first, and keeps it busy.
+func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, limit int) (*lane, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	now := s.now()
+	for {
+		l := s.index.first(to)
+		if l == nil || l.at > micros(now) {
+			return nil, time.Time{}, store.ErrEmpty
+		}
+		if l.token != 0 { // a lease that has run out
+			s.index.unlease(l)
+			s.index.place(l)
+			continue
+		}
+		s.tokens++
+		l.token, l.until = s.tokens, micros(now.Add(ttl))
+		s.index.leases[l.token] = l
+		l.leased = l.places[:min(limit, len(l.places))]
+		l.busy++
+		s.index.place(l)
+		return l, now, nil
+	}
+}
+
+// readRun fills in the deliveries of a lease, as many from the start of its run as can be given.
+func (s *Store) readRun(lease *store.Lease, l *lane, now time.Time) error {
+	return s.view(func(b buckets) error {
+		size := 0
+		for i, place := range l.leased {
+			row := b.deliveries.Get(key8(place))
+			if row == nil {
+				return nil // taken away meanwhile
+			}
+			r, err := decodeDelivery(row)
+			if err != nil {
+				return err
+			}
+			size += len(r.sealed) - store.SealOverhead
+			if r.NotBefore.After(now) || i > 0 && size > store.MaxRun {
+				return nil
+			}
+			d, err := r.open(s.keys)
+			if err != nil {
+				if i > 0 {
+					return nil // told when it is at the head
+				}
+				return err
+			}
+			lease.Deliveries = append(lease.Deliveries, d)
+		}
+		return nil
+	})
+}
+
+// view reads in a transaction.
+func (s *Store) view(f func(buckets) error) error {
+	err := s.db.View(func(tx *bbolt.Tx) error { return f(bucketsOf(tx)) })
+	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+		return store.ErrClosed
+	}
+	return err
+}
+
+// Wait implements store.Store.
+func (s *Store) Wait(ctx context.Context, d store.Direction) error {
+	to := codeOf(d)
+	if to == noLane {
+		return fmt.Errorf("wait for %q: no such direction", d)
+	}
+	s.mu.Lock()
+	if err := s.usable(ctx); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	pause := look
+	if l := s.index.first(to); l != nil {
+		pause = min(pause, time.Duration(l.at-micros(s.now()))*time.Microsecond)
+	}
+	if pause <= 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	woken := make(chan struct{})
+	s.index.waiters[to] = append(s.index.waiters[to], woken)
+	s.mu.Unlock()
+
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-woken:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.index.waiters[to].remove(woken)
+	if err := ctx.Err(); err != nil && !waiting {
+		s.index.waiters[to].wake() // who takes what this call was woken for
+	}
+	return s.usable(ctx)
+}
