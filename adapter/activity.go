@@ -62,7 +62,8 @@ type Activity struct {
 	MembersAdded     []ChannelAccount     `json:"membersAdded,omitempty"`
 	MembersRemoved   []ChannelAccount     `json:"membersRemoved,omitempty"`
 
-	// Extra holds the fields that have no typed place.
+	// Extra holds the fields that have no typed place, and known ones whose value does not fit theirs
+	// (see [DecodeActivity]).
 	Extra map[string]json.RawMessage `json:"-"`
 }
 

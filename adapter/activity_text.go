@@ -9,6 +9,10 @@ import (
 // contentTypeHTML is the attachment in which Teams repeats the text of a message with its markup.
 const contentTypeHTML = "text/html"
 
+// maxMention bounds the text of a mention, in bytes. Names are far shorter; without a bound the
+// search for long ones would take a time that is quadratic in the message.
+const maxMention = 512
+
 // PlainText returns the words of a without the mentions of its recipient (the bot) and without white
 // space around them. What is removed is exactly the text of the mention entities whose id is the
 // recipient's; mentions of others stay. Some Teams clients lose the line breaks of the text: when the
@@ -40,7 +44,7 @@ func (a *Activity) ownMentions() []string {
 	var texts []string
 	for i := range a.Entities {
 		e := &a.Entities[i]
-		if strings.EqualFold(e.Type, "mention") && e.Text != "" && e.Mentioned != nil && e.Mentioned.ID == a.Recipient.ID {
+		if strings.EqualFold(e.Type, "mention") && e.Text != "" && len(e.Text) <= maxMention && e.Mentioned != nil && e.Mentioned.ID == a.Recipient.ID {
 			texts = append(texts, e.Text)
 		}
 	}

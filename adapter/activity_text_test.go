@@ -98,6 +98,21 @@ func TestPlainTextRecoversLineBreaks(t *testing.T) {
 			t.Errorf("PlainText() = %q", got)
 		}
 	})
+	t.Run("a hostile mention is quick", func(t *testing.T) {
+		t.Parallel()
+		long := strings.Repeat("a", 120<<10)
+		a := &adapter.Activity{
+			Text: long, Recipient: &adapter.ChannelAccount{ID: "28:app"},
+			Entities: []adapter.Entity{mention("28:app", long+"b"), mention("28:app", long+"c"), mention("28:app", long[:500]+"d")},
+		}
+		begin := time.Now()
+		if got := a.PlainText(); got != long {
+			t.Errorf("PlainText() has %d bytes", len(got))
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
 	t.Run("a hostile quarter of a megabyte is quick", func(t *testing.T) {
 		t.Parallel()
 		for _, piece := range []string{"<ul>", "<ul><li>", "<span itemtype=x/schema.skype.com/Mention>", "<pre>\n", "<", "&", "<script>", "</pre></ul>", "<at>"} {

@@ -103,7 +103,7 @@ func TestConnectorRetryAfter(t *testing.T) {
 	} {
 		s := newService(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", header)
-			w.WriteHeader(429)
+			w.WriteHeader(http.StatusTooManyRequests)
 		})
 		c := openConnector(t, func(o *adapter.ConnectorOptions) { o.Now = func() time.Time { return now } })
 		if e := wantError(t, c.Typing(t.Context(), s.ref())); e.RetryAfter != want || e.Op != "typing" {
@@ -216,7 +216,7 @@ func TestConnectorKnowsWhatWasWritten(t *testing.T) {
 	encrypted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	encrypted.StartTLS()
 	t.Cleanup(encrypted.Close)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

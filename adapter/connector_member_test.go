@@ -40,7 +40,7 @@ func TestMember(t *testing.T) {
 	for _, body := range []string{"", "null", "[]"} {
 		s := newService(t, answer(200, body))
 		_, err := openConnector(t, nil).Member(t.Context(), s.ref(), "u")
-		wantError(t, err)
+		_ = wantError(t, err)
 	}
 }
 

@@ -212,7 +212,7 @@ func TestConnectorStartsAThread(t *testing.T) {
 	for _, body := range []string{"", "{}", `{"id":5}`, "[]"} {
 		s := newService(t, answer(201, body))
 		_, err := openConnector(t, nil).CreateConversation(t.Context(), s.URL, adapter.ConversationParameters{})
-		wantError(t, err)
+		_ = wantError(t, err)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestConnectorTakesAnySuccess(t *testing.T) {
 		t.Parallel()
 		s := newService(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
-			w.WriteHeader(201)
+			w.WriteHeader(http.StatusCreated)
 			_, _ = io.WriteString(w, `{"id":`)
 		})
 		if id, err := openConnector(t, nil).Send(t.Context(), s.ref(), &adapter.Activity{}); id != "" || err != nil {
@@ -296,7 +296,7 @@ func TestConnectorGivesItsTokenToNobodyElse(t *testing.T) {
 	})
 	c := openConnector(t, nil)
 	_, err := c.Send(t.Context(), s.ref(), &adapter.Activity{})
-	if e := wantError(t, err); e.StatusCode != 307 {
+	if e := wantError(t, err); e.StatusCode != http.StatusTemporaryRedirect {
 		t.Errorf("redirect: %v", err)
 	}
 	strict := openConnector(t, func(o *adapter.ConnectorOptions) { o.Hosts = adapter.HostPolicy{} })

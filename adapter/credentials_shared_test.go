@@ -174,7 +174,7 @@ func TestTokenEndpointIsNotHammered(t *testing.T) {
 			for time.Since(begin) < 10*time.Minute {
 				_, err := s.Token(t.Context())
 				var typed *adapter.Error
-				if !errors.As(err, &typed) || typed.StatusCode != 503 {
+				if !errors.As(err, &typed) || typed.StatusCode != http.StatusServiceUnavailable {
 					t.Fatalf("Token() error = %v", err)
 				}
 				elapse(10 * time.Millisecond)

@@ -95,7 +95,7 @@ func TestTokenRequestWithPassword(t *testing.T) {
 			if diff := cmp.Diff(want, form); diff != "" {
 				t.Errorf("form (-want +got):\n%s", diff)
 			}
-			if r.Method != "POST" || r.URL.String() != tt.endpoint {
+			if r.Method != http.MethodPost || r.URL.String() != tt.endpoint {
 				t.Errorf("%s %s, want POST %s", r.Method, r.URL, tt.endpoint)
 			}
 		})
@@ -232,7 +232,7 @@ func TestTokenRequestOfManagedIdentity(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, _ := formOf(t, tt.c, tt.answer)
-			if r.Method != "GET" || r.URL.String() != tt.url {
+			if r.Method != http.MethodGet || r.URL.String() != tt.url {
 				t.Errorf("%s %s, want GET %s", r.Method, r.URL, tt.url)
 			}
 			if r.Header.Get("X-Identity-Header") != tt.header || (r.Header.Get("Metadata") == "true") != (tt.header == "") {

@@ -67,7 +67,11 @@ func (rc *receiver) receive(w http.ResponseWriter, r *http.Request) (*Activity, 
 	if r.Method != http.MethodPost {
 		return nil, &RequestError{Status: http.StatusMethodNotAllowed, Reason: "wrong method"}
 	}
-	limited := rc.limitRead(w, time.Now().Add(rc.readTimeout))
+	if w != nil {
+		// The server lifts it when it has the whole body. When we refuse earlier it bounds how long a slow sender is drained.
+		// A ResponseWriter that is not the server's may not know how; then there is no connection to hold up.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(rc.readTimeout))
+	}
 	authorization := strings.Join(r.Header.Values("Authorization"), ", ") // several have no shape that passes
 	if _, refused := bearer(authorization); refused != nil {
 		return nil, refused
@@ -75,9 +79,6 @@ func (rc *receiver) receive(w http.ResponseWriter, r *http.Request) (*Activity, 
 	body, err := readBody(w, r)
 	if err != nil {
 		return nil, err
-	}
-	if limited { // or the server takes it for a connection that broke while we work
-		rc.limitRead(w, time.Time{})
 	}
 	a, err := decodeBody(body)
 	if err != nil {
@@ -87,13 +88,6 @@ func (rc *receiver) receive(w http.ResponseWriter, r *http.Request) (*Activity, 
 		return a, err
 	}
 	return a, rc.admit(a)
-}
-
-// limitRead sets the time at which reading the request fails, the zero time for never. It stays in
-// force when the request is refused, so that the server does not drain the body of a slow sender for
-// ever. It reports false when w cannot do that; the server's own can.
-func (rc *receiver) limitRead(w http.ResponseWriter, at time.Time) bool {
-	return w != nil && http.NewResponseController(w).SetReadDeadline(at) == nil
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {

@@ -98,7 +98,7 @@ func (s *keySource) find(ctx context.Context, id string) (*verifyKey, *AuthError
 	case <-ctx.Done():
 		return nil, unavailable("keys unavailable")
 	}
-	if s.set.Load() == seen && s.mayFetch(seen) { // nobody fetched while we waited
+	if s.mayFetch(seen) { // it is too early if somebody fetched while we waited
 		if seen != nil {
 			s.lastMiss = s.now()
 		}

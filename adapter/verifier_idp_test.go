@@ -65,7 +65,7 @@ type identityProvider struct {
 	metadata string // in place of the right one
 	keySet   string // in place of the right one
 	status   int    // of everything; 0 for 200
-	location string // where all of https is redirected to
+	location string // where the metadata URL redirects to
 	fetches  int    // of key sets
 	asked    int    // of anything
 	hold     chan struct{}
@@ -123,7 +123,7 @@ func (p *identityProvider) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	header := http.Header{}
-	if p.location != "" && r.URL.Scheme == "https" {
+	if p.location != "" && r.URL.String() == metadataURL {
 		status = http.StatusFound
 		header.Set("Location", p.location)
 	}

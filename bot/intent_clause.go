@@ -72,7 +72,7 @@ func (c *clause) denyFrom(i int) {
 		case t.is(nouns | complete):
 			c.denyNouns(j)
 			return
-		case t.is(verbs | serve):
+		case t.is(verbs | serve | exist):
 			c.denied[j] = true
 			c.denyObject(i, j)
 			return

@@ -43,7 +43,7 @@ const (
 )
 
 // A lexicon is the words of one language, each field a comma-separated list of phrases as tokenise
-// writes them. "talk|speak to|with" stands for four phrases.
+// writes them. "talk|speak to|with" stands for four phrases, and "a|one+more agent" for two.
 type lexicon struct {
 	code string
 	// verbLast says that a verb may follow its object: "einen Menschen sprechen".
@@ -190,7 +190,7 @@ func expand(words []string) [][]string {
 		var longer [][]string
 		for alternative := range strings.SplitSeq(w, "|") {
 			for _, head := range all {
-				longer = append(longer, append(slices.Clone(head), alternative))
+				longer = append(longer, append(slices.Clone(head), strings.Split(alternative, "+")...))
 			}
 		}
 		all = longer

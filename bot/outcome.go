@@ -113,6 +113,8 @@ func teamsAnswer(e *adapter.Error) answer {
 		a.fate, a.why = again, failTooOld
 	case e.StatusCode == 0:
 		a.fate, a.why, a.once = unclear, failUnclear, true
+	case e.Code == adapter.CodeNotConnector: // a page of something in between
+		a.fate, a.why = again, failTooOld
 	default:
 		a.fate = byStatus(teamsStatus, e.StatusCode)
 		a.once = e.StatusCode == http.StatusInternalServerError || e.StatusCode == http.StatusRequestTimeout

@@ -17,9 +17,9 @@ type resolver = func(raw string) (abs string, own bool)
 func render(t *Texts, resolve resolver, session string, it snow.Item) []*adapter.Activity {
 	switch it.Kind {
 	case snow.KindJoined, snow.KindEnded, snow.KindSystem:
-		return words(it.Text)
+		return literal(it.Text)
 	case snow.KindText:
-		out := words(it.Text)
+		out := literal(it.Text)
 		if len(it.Links) > 0 { // what the words are founded on
 			out = append(out, linkList(resolve, snow.Item{Links: it.Links})...)
 		}
@@ -50,11 +50,11 @@ func render(t *Texts, resolve resolver, session string, it snow.Item) []*adapter
 	if a := picker(t, resolve, session, it); a != nil { // whatever has options, known or not
 		return []*adapter.Activity{a}
 	}
-	return words(it.Readable())
+	return literal(it.Readable())
 }
 
-// words are shown as they are, in parts that Teams takes.
-func words(text string) []*adapter.Activity {
+// literal shows words as they are, in parts that Teams takes.
+func literal(text string) []*adapter.Activity {
 	var out []*adapter.Activity
 	for _, part := range splitText(text, textLimit) {
 		out = append(out, plain(part))
@@ -137,7 +137,7 @@ func outputCard(resolve resolver, it snow.Item) []*adapter.Activity {
 		actions = append(actions, openURL(cut(firstOf(c.Title, it.Text, url), 40), url))
 	}
 	if len(body) == 0 && len(actions) == 0 {
-		return words(it.Readable())
+		return literal(it.Readable())
 	}
 	if len(body) == 0 {
 		body = append(body, textBlock(firstOf(it.Readable(), c.URL)))

@@ -100,8 +100,8 @@ type ended struct {
 // lateFor is how long events of an ended session are known as such.
 const lateFor = store.KeepMax
 
-// pastMax bounds Past, so that a record stays small; sixteen escalations of one chat in a day are plenty.
-const pastMax = 16
+// pastMax bounds Past, so that a record stays small; eight escalations of one chat in a day are plenty.
+const pastMax = 8
 
 // Keys under which a record can be found.
 func sessionKey(id string) string             { return "session/" + id }

@@ -246,8 +246,8 @@ type DeadLetterFilter struct {
 	Conversation string
 	Reason       string
 	Since, Until time.Time // from Since on, before Until
-	After        string // ids after this one, for paging
-	Limit        int    // at most 1,000, which is also the default
+	After        string    // ids after this one, for paging
+	Limit        int       // at most 1,000, which is also the default
 }
 
 // Limits says what Prune removes: everything older than these times. A zero time keeps all.

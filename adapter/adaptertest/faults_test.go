@@ -133,14 +133,15 @@ func TestCloseEndsWhatIsHeldUp(t *testing.T) {
 	var arrived sync.WaitGroup
 	arrived.Add(2)
 	for _, kind := range []adaptertest.FaultKind{adaptertest.Drop, adaptertest.Delay} {
-		c.AddFault(adaptertest.Fault{Kind: kind, Delay: time.Hour, Times: 1, Match: func(adaptertest.FaultRequest) bool { return true }})
+		c.AddFault(adaptertest.Fault{Kind: kind, Delay: time.Hour, Times: 1, Match: func(adaptertest.FaultRequest) bool {
+			arrived.Done()
+			return true
+		}})
 	}
-	c.AddFault(adaptertest.Fault{Kind: adaptertest.Status})
 	var failed atomic.Int64
 	var callers sync.WaitGroup
 	for range 2 {
 		callers.Go(func() {
-			arrived.Done()
 			if _, err := k.try(http.MethodPost, activities(v), `{"type":"message","text":"x"}`); err != nil {
 				failed.Add(1)
 			}
@@ -149,6 +150,9 @@ func TestCloseEndsWhatIsHeldUp(t *testing.T) {
 	arrived.Wait()
 	if err := c.Close(); err != nil {
 		t.Error(err)
+	}
+	if n := len(c.Log()); n != 2 {
+		t.Errorf("Close returned when %d of 2 had ended", n)
 	}
 	callers.Wait()
 	if failed.Load() != 2 {

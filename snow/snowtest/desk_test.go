@@ -79,7 +79,7 @@ func TestDesk(t *testing.T) {
 			if it["value"] != "Hi <b>Mia</b>" || !strings.Contains(p.raw, "<b>") {
 				t.Errorf("words %v", it["value"])
 			}
-			if l, err := s.WaitLine(t.Context(), id, "Hi <b>Mia</b>"); err != nil || l.ID != messageID || l.Answered != http.StatusOK {
+			if l, err := s.line(id, "Hi <b>Mia</b>"); err != nil || l.ID != messageID || l.Answered != http.StatusOK {
 				t.Errorf("line %+v, %v", l, err)
 			}
 		}

@@ -284,6 +284,13 @@ func (s *site) live() string {
 	return id
 }
 
+// line waits for a line of a chat.
+func (s *site) line(id, text string) (snowtest.Line, error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	return s.WaitLine(ctx, id, text)
+}
+
 func (s *site) chat(id string) snowtest.Chat {
 	s.t.Helper()
 	c, err := s.Chat(id)

@@ -80,7 +80,7 @@ func New(o Options) (*Instance, error) {
 	i.liveTick = o.Now()
 	i.hourTick = i.liveTick
 	i.ctx, i.cancel = context.WithCancel(context.Background())
-	if i.server, err = newServer(o.Addr, http.HandlerFunc(i.serve)); err != nil {
+	if i.server, err = newServer(o.Addr, http.HandlerFunc(i.serve), o.Log); err != nil {
 		i.cancel()
 		return nil, fmt.Errorf("emulated instance: %w", err)
 	}

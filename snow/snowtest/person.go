@@ -1,7 +1,9 @@
 package snowtest
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -52,6 +54,7 @@ type registry struct {
 	mu     sync.Mutex
 	people map[string]*person
 	chats  map[string]*conversation
+	sorted []*conversation // of chats, never edited; nil when it has to be made anew
 	ended  []*conversation // the oldest first
 	last   uint64
 }
@@ -89,6 +92,7 @@ func (r *registry) show(c *conversation) {
 		r.last++
 		c.number = r.last
 		r.chats[c.id] = c
+		r.sorted = nil
 	}
 }
 
@@ -98,29 +102,16 @@ func (r *registry) end(c *conversation) {
 	r.ended = append(r.ended, c)
 }
 
-// all returns the chats of the desk in the order in which they were queued.
+// all returns the chats of the desk in the order in which they were queued. The caller does not edit the list.
 func (r *registry) all() []*conversation {
-	type numbered struct {
-		n uint64
-		c *conversation
-	}
 	r.mu.Lock()
-	list := make([]numbered, 0, len(r.chats))
-	for _, c := range r.chats {
-		list = append(list, numbered{c.number, c})
+	defer r.mu.Unlock()
+	if r.sorted == nil {
+		r.sorted = slices.SortedFunc(maps.Values(r.chats), func(a, b *conversation) int {
+			return cmp.Compare(a.number, b.number)
+		})
 	}
-	r.mu.Unlock()
-	slices.SortFunc(list, func(a, b numbered) int {
-		if a.n < b.n {
-			return -1
-		}
-		return 1
-	})
-	chats := make([]*conversation, len(list))
-	for i, l := range list {
-		chats[i] = l.c
-	}
-	return chats
+	return r.sorted
 }
 
 func (r *registry) everyone() []*person {
@@ -144,6 +135,7 @@ func (r *registry) excess(keep int) *conversation {
 	r.ended[0] = nil
 	r.ended = r.ended[1:]
 	delete(r.chats, c.id)
+	r.sorted = nil
 	return c
 }
 

@@ -171,6 +171,9 @@ func (i *Instance) attempts(ctx context.Context, p *person, cb *callback, target
 	wait := i.o.RetryWait
 	for n := 0; ; n++ {
 		status, err := i.attempt(ctx, cb, target)
+		if cb.fault == string(FaultReset) {
+			cb.fault = "" // a retry is a new attempt
+		}
 		if cb.line != nil {
 			p.mu.Lock()
 			cb.line.Answered = status

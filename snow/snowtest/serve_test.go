@@ -182,7 +182,6 @@ func TestDown(t *testing.T) {
 			_, err := s.do(http.MethodPost, "/oauth_token.do", "x")
 			done <- err
 		}()
-		s.http.Timeout = time.Minute
 		select {
 		case err := <-done:
 			t.Fatalf("answered: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -55,10 +56,13 @@ type server struct {
 	closed bool
 }
 
-func newServer(addr string, h http.Handler) (*server, error) {
+func newServer(addr string, h http.Handler, log *slog.Logger) (*server, error) {
 	s := &server{addr: addr, conns: make(map[net.Conn]struct{})}
 	s.gone = sync.NewCond(&s.mu)
-	s.http = &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ConnState: s.state}
+	s.http = &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ConnState: s.state,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 	if err := s.listen(); err != nil {
 		return nil, err
 	}

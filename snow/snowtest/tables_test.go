@@ -225,7 +225,7 @@ func TestAttachmentsOfUsers(t *testing.T) {
 		}
 		_, _ = w.Write([]byte("PNG"))
 	}))
-	defer files.Close()
+	t.Cleanup(files.Close) // after the parallel sub-tests
 	message := func(file object) object {
 		return object{"message": object{"text": "", "typed": true, "clientMessageId": "m-f", "attachment": file}}
 	}
@@ -240,7 +240,7 @@ func TestAttachmentsOfUsers(t *testing.T) {
 		s := newSite(t, snowtest.Options{TrustedMedia: []string{"127.0.0.1"}})
 		id := s.live()
 		s.bot(say("1", "", message(picture(files.URL+"/a.png"))))
-		l, err := s.WaitLine(t.Context(), id, "a.png")
+		l, err := s.line(id, "a.png")
 		if err != nil || l.File == nil || string(l.File.Data) != "PNG" {
 			t.Fatalf("%+v, %v", l, err)
 		}
@@ -275,7 +275,7 @@ func TestAttachmentsOfUsers(t *testing.T) {
 			t.Errorf("media %q", got.raw)
 		}
 		s.bot(say("1", "", message(object{"contentType": "text/plain", "fileName": "c.txt", "url": address})))
-		if l, err := s.WaitLine(t.Context(), id, "c.txt"); err != nil || string(l.File.Data) != "file of c.txt" {
+		if l, err := s.line(id, "c.txt"); err != nil || string(l.File.Data) != "file of c.txt" {
 			t.Errorf("%+v, %v", l, err)
 		}
 		if a := s.form("/api/now/v1/cccif/media/upload", []string{"file", "c.txt"}); a.status != http.StatusBadRequest {

@@ -31,7 +31,7 @@ func BenchmarkMessages(b *testing.B) {
 				senders.Go(func() { drainAll(ctx, b, s, &settled, int64(b.N)) })
 			}
 			b.ResetTimer()
-			cpu := cpuTime()
+			cpu, commits := cpuTime(), s.Commits()
 			for range writers {
 				appliers.Go(func() {
 					for {
@@ -59,6 +59,7 @@ func BenchmarkMessages(b *testing.B) {
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/applied.Seconds(), "applies/s")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+			b.ReportMetric(float64(b.N)/float64(s.Commits()-commits), "messages/commit")
 			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-us/message")
 		})
 	}

@@ -17,19 +17,20 @@
 // # Layout
 //
 //	meta        format, clean mark, key checks, the key behind Mask, the count of dead letters
-//	records     conversation -> number, indexed fields, sealed data
+//	records     conversation -> number, event ids of late, indexed fields, sealed data
 //	keys        key -> conversation
 //	people      person NUL conversation
 //	live        conversations with a status
 //	timers      number -> conversation, of those with a Due
 //	ages        day number -> conversation: the day of the last change, for Prune
-//	deliveries  number direction place -> header, sealed body
-//	events      per six hours of expiry: number hash -> when the event id may be forgotten
+//	deliveries  in the order of commits: lane, header, sealed body
+//	events      per six hours of expiry: the older event ids of conversations with many
 //	lines       in the order of commits, each with the key of the conversation's line before it
 //	letters     dead letters by id
 //
-// Lines are written at the end of their bucket and deliveries of one conversation lie together, so that a
-// commit touches few pages; event ids leave by the bucket.
+// Deliveries and lines are written at the end of their buckets and event ids stay with the record while
+// they are few, so that a commit touches few pages beside one for each record. Event ids in buckets leave
+// by the bucket.
 package bolt
 
 import (

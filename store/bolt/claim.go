@@ -62,32 +62,27 @@ func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, lim
 		return nil, time.Time{}, err
 	}
 	now := s.now()
-	for {
-		l := s.index.first(to)
-		if l == nil || l.at > micros(now) {
-			return nil, time.Time{}, store.ErrEmpty
-		}
-		if l.token != 0 { // a lease that has run out
-			s.index.unlease(l)
-			s.index.place(l)
-			continue
-		}
-		s.tokens++
-		l.token, l.until = s.tokens, micros(now.Add(ttl))
-		s.index.leases[l.token] = l
-		l.leased = l.places[:min(limit, len(l.places))]
-		l.busy++
-		s.index.place(l)
-		return l, now, nil
+	l := s.index.first(to)
+	if l == nil || l.at > micros(now) {
+		return nil, time.Time{}, store.ErrEmpty
 	}
+	s.index.unlease(l) // one that has run out
+	s.tokens++
+	l.token, l.until = s.tokens, micros(now.Add(ttl))
+	s.index.leases[l.token] = l
+	l.leased = l.places[:min(limit, len(l.places))]
+	l.busy++
+	s.index.place(l)
+	return l, now, nil
 }
 
 // readRun fills in the deliveries of a lease, as many from the start of its run as can be given.
 func (s *Store) readRun(lease *store.Lease, l *lane, now time.Time) error {
-	return s.view(func(b buckets) error {
+	return s.read(func(tx *bbolt.Tx) error {
+		deliveries := tx.Bucket([]byte(bucketDeliveries))
 		size := 0
 		for i, place := range l.leased {
-			row := b.deliveries.Get(key8(place))
+			row := deliveries.Get(key8(place))
 			if row == nil {
 				return nil // taken away meanwhile
 			}
@@ -114,7 +109,11 @@ func (s *Store) readRun(lease *store.Lease, l *lane, now time.Time) error {
 
 // view reads in a transaction.
 func (s *Store) view(f func(buckets) error) error {
-	err := s.db.View(func(tx *bbolt.Tx) error { return f(bucketsOf(tx)) })
+	return s.read(func(tx *bbolt.Tx) error { return f(bucketsOf(tx)) })
+}
+
+func (s *Store) read(f func(*bbolt.Tx) error) error {
+	err := s.db.View(f)
 	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
 		return store.ErrClosed
 	}

@@ -92,6 +92,15 @@ func (d *decoder) string() string {
 	return s
 }
 
+func (d *decoder) marks() marks {
+	m := marks(d.string())
+	if len(m)%markSize != 0 {
+		d.fail()
+		return nil
+	}
+	return m
+}
+
 func (d *decoder) strings() []string {
 	n := d.uint()
 	if n > uint64(len(d.rest)) { // each takes a byte at least
@@ -118,6 +127,8 @@ type record struct {
 	lines    uint64 // transcript lines so far
 	lastLine uint64 // the key of the last of them in the lines bucket
 	filed    uint64 // the day under which the ages bucket has the conversation
+	marks    marks  // event ids of late
+	spilled  int64  // until when event ids in the events bucket have to be looked at, in seconds
 	updated  int64
 	due      int64
 	status   string
@@ -127,7 +138,7 @@ type record struct {
 }
 
 func (r *record) encode(keys *store.Keyring, id string, data []byte) []byte {
-	e := make(encoder, 0, 64+len(r.status)+48*(len(r.keys)+len(r.people))+len(data)+store.SealOverhead)
+	e := make(encoder, 0, 64+len(r.status)+48*(len(r.keys)+len(r.people))+len(r.marks)+len(data)+store.SealOverhead)
 	r.head(&e)
 	return keys.AppendSeal(e, store.RecordName(id), data)
 }
@@ -139,6 +150,8 @@ func (r *record) head(e *encoder) {
 	e.uint(r.lines)
 	e.uint(r.lastLine)
 	e.uint(r.filed)
+	e.string(string(r.marks))
+	e.int(r.spilled)
 	e.int(r.updated)
 	e.int(r.due)
 	e.string(r.status)
@@ -153,6 +166,8 @@ func decodeRecord(row []byte) (*record, error) {
 		lines:    d.uint(),
 		lastLine: d.uint(),
 		filed:    d.uint(),
+		marks:    d.marks(),
+		spilled:  d.int(),
 		updated:  d.int(),
 		due:      d.int(),
 		status:   d.string(),

@@ -1,5 +1,7 @@
 package bolt
 
+import bbolt "go.etcd.io/bbolt"
+
 // Crash lets the file go as a process does that is killed: without Close's last words.
 func (s *Store) Crash() {
 	s.mu.Lock()
@@ -8,4 +10,18 @@ func (s *Store) Crash() {
 	s.wakeCommitter()
 	<-s.ended
 	s.db.Close()
+}
+
+// Commits counts the commits in the life of the file.
+func (s *Store) Commits() (n int) {
+	if err := s.read(func(tx *bbolt.Tx) error { n = tx.ID(); return nil }); err != nil {
+		return -1
+	}
+	return n
+}
+
+// LimitSize makes commits fail that would make the file larger.
+func (s *Store) LimitSize(n int) {
+	s.db.MaxSize = n
+	s.db.AllocSize = 4096
 }

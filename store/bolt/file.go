@@ -19,10 +19,10 @@ const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
 
-	pageHeader = 16 // bytes before the meta structure on its page
-	metaSize   = 64
-	smallestPage    = 1 << 10
-	largestPage   = 1 << 24
+	pageHeader   = 16 // bytes before the meta structure on its page
+	metaSize     = 64
+	smallestPage = 1 << 10
+	largestPage  = 1 << 24
 )
 
 // mapping is how much address space the file gets, so that growing it need not wait for readers.

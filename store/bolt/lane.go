@@ -83,14 +83,14 @@ type lane struct {
 	erased  bool   // its conversation was
 
 	// The rest is guarded by the store's mutex.
-	span           // committed
-	token   uint64 // of the lease, zero when there is none
-	until   int64  // end of the lease
-	leased  []uint64 // the run of the lease
-	busy    int    // calls that hold it: neither to be claimed nor to be forgotten
-	gone    bool   // erased
-	at      int64  // when it may be claimed
-	order   int    // place in the heap, -1 outside
+	span            // committed
+	token  uint64   // of the lease, zero when there is none
+	until  int64    // end of the lease
+	leased []uint64 // the run of the lease
+	busy   int      // calls that hold it: neither to be claimed nor to be forgotten
+	gone   bool     // erased
+	at     int64    // when it may be claimed
+	order  int      // place in the heap, -1 outside
 }
 
 // An index knows every lane with work, by name, by lease, and in the order in which they may be claimed.
@@ -127,8 +127,9 @@ func (x *index) place(l *lane) {
 	case l.busy > 0:
 	case l.gone:
 		x.unlease(l)
+	case l.token != 0 && len(l.places) == 0: // stays with its holder
 	case l.token != 0:
-		at = l.until
+		at = max(l.until, l.due())
 	case len(l.places) == 0:
 		if x.lanes[l.key] == l {
 			delete(x.lanes, l.key)

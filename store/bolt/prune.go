@@ -37,7 +37,7 @@ func (s *Store) Erase(ctx context.Context, person string) (int, error) {
 				b.remove(b.people, personKey(person, conversations[i]))
 				continue
 			}
-			b.forgetEvents(r.no)
+			b.forgetEvents(r)
 			b.eraseConversation(conversations[i], r)
 			n++
 		}
@@ -208,13 +208,16 @@ func (b *batch) pruneConversations(before int64, slice int) bool {
 	return full
 }
 
-// hasWork reports whether a conversation has deliveries or a lease.
+// hasWork reports whether a conversation has deliveries or a lease that has not run out.
 func (b *batch) hasWork(no uint64) bool {
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
 	for to := toTeams; to < lanecodes; to++ {
 		key := laneKey{no, to}
-		if l := b.lanes[key]; l != nil && len(l.staged.places) > 0 || b.s.index.lanes[key] != nil {
+		if l := b.lanes[key]; l != nil && len(l.staged.places) > 0 {
+			return true
+		}
+		if l := b.s.index.lanes[key]; l != nil && (len(l.places) > 0 || l.token != 0 && l.until > micros(b.now)) {
 			return true
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"container/heap"
 	"context"
 	"slices"
-
 )
 
 // timers knows when the timer of each conversation that has one runs out. It is guarded by the store's
@@ -103,4 +102,3 @@ func (h *timerHeap) Pop() any {
 	*h = (*h)[:last]
 	return t
 }
-

@@ -100,6 +100,7 @@ func (b *batch) stageRecord(p *plan) {
 		row.filed = today
 		b.put(b.ages, ageKey(today, row.no), id)
 	}
+	b.spill(row)
 	b.put(b.records, id, row.encode(b.s.keys, p.id, rec.Data))
 }
 

@@ -97,6 +97,24 @@ var eventCases = []testCase{
 		w.pruneAll(t, store.Limits{})
 		w.once(t, "c1", "e1")
 	}},
+	{"ManyIDsAreKept", func(t *testing.T, w *world) {
+		names := numbered("e", 300)
+		for i := 0; i < len(names); i += 10 {
+			w.once(t, "c1", names[i:i+10]...)
+			w.clock.advance(10 * time.Minute)
+		}
+		w.never(t, "c1", names...)
+		w.once(t, "c2", names...)
+		w.reopen(t)
+		w.clock.advance(store.KeepMax - 300*time.Minute - time.Second)
+		w.pruneAll(t, store.Limits{})
+		w.never(t, "c1", names...)
+		w.apply(t, "c1", func(turn *store.Turn) { turn.Record.People = []string{"p"} })
+		_, err := w.Erase(t.Context(), "p")
+		is(t, "Erase", err, nil)
+		w.once(t, "c1", names[0])
+		w.never(t, "c2", names...)
+	}},
 	{"ErrorChangesNothing", func(t *testing.T, w *world) {
 		w.busyConversation(t)
 		before := w.load(t, "c1")

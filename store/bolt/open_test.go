@@ -1,0 +1,240 @@
+package bolt_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"snowbot/store"
+	"snowbot/store/bolt"
+)
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		make func(t *testing.T, path string) bolt.Options
+		want []string // in the error
+	}{
+		{"NoPath", func(t *testing.T, _ string) bolt.Options {
+			return bolt.Options{Keys: testKeys(t, 1)}
+		}, []string{"no path"}},
+		{"NoKeys", func(_ *testing.T, path string) bolt.Options {
+			return bolt.Options{Path: path}
+		}, []string{"no keys"}},
+		{"NegativeTimeout", func(t *testing.T, path string) bolt.Options {
+			return bolt.Options{Path: path, Keys: testKeys(t, 1), LockTimeout: -1}
+		}, []string{"negative"}},
+		{"NoDirectory", func(t *testing.T, path string) bolt.Options {
+			return bolt.Options{Path: filepath.Join(path, "sub", "x.db"), Keys: testKeys(t, 1)}
+		}, []string{"directory", "make it"}},
+		{"DirectoryIsAFile", func(t *testing.T, path string) bolt.Options {
+			write(t, path, []byte("x"))
+			return bolt.Options{Path: filepath.Join(path, "x.db"), Keys: testKeys(t, 1)}
+		}, []string{"is not a directory"}},
+		{"PathIsADirectory", func(t *testing.T, path string) bolt.Options {
+			return bolt.Options{Path: filepath.Dir(path), Keys: testKeys(t, 1)}
+		}, []string{"not a regular file", "another path"}},
+		{"NotBbolt", func(t *testing.T, path string) bolt.Options {
+			write(t, path, []byte(strings.Repeat("what is this? ", 9000)))
+			return bolt.Options{Path: path, Keys: testKeys(t, 1)}
+		}, []string{"not a store of snowbot", "backup"}},
+		{"AnotherProgram", func(t *testing.T, path string) bolt.Options {
+			db := must(bbolt.Open(path, 0o600, nil))(t)
+			if err := db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err }); err != nil {
+				t.Fatal(err)
+			}
+			db.Close()
+			return bolt.Options{Path: path, Keys: testKeys(t, 1)}
+		}, []string{"another program", "another path"}},
+		{"CutShort", func(t *testing.T, path string) bolt.Options {
+			filled(t, path)
+			if err := os.Truncate(path, 5*4096); err != nil {
+				t.Fatal(err)
+			}
+			return bolt.Options{Path: path, Keys: testKeys(t, 1)}
+		}, []string{"cut short", "backup"}},
+		{"CutAfterTheFirstMeta", func(t *testing.T, path string) bolt.Options {
+			filled(t, path)
+			if err := os.Truncate(path, 100); err != nil {
+				t.Fatal(err)
+			}
+			return bolt.Options{Path: path, Keys: testKeys(t, 1)}
+		}, []string{"cut short", "backup"}},
+		{"NewerFormat", func(t *testing.T, path string) bolt.Options {
+			filled(t, path)
+			db := must(bbolt.Open(path, 0o600, nil))(t)
+			if err := db.Update(func(tx *bbolt.Tx) error {
+				return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte{77})
+			}); err != nil {
+				t.Fatal(err)
+			}
+			db.Close()
+			return bolt.Options{Path: path, Keys: testKeys(t, 1)}
+		}, []string{"newer snowbot", "77"}},
+		{"WrongKey", func(t *testing.T, path string) bolt.Options {
+			filled(t, path)
+			return bolt.Options{Path: path, Keys: testKeys(t, 2)}
+		}, []string{"DATA_ENCRYPTION_KEY", testKeys(t, 1).First().String()}},
+		{"InUse", func(t *testing.T, path string) bolt.Options {
+			open(t, path)
+			return bolt.Options{Path: path, Keys: testKeys(t, 1), LockTimeout: 50 * time.Millisecond}
+		}, []string{"another snowbot", "PostgreSQL"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := tt.make(t, filepath.Join(t.TempDir(), "snowbot.db"))
+			s, err := bolt.Open(o)
+			if err == nil {
+				s.Close()
+				t.Fatal("Open succeeded")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("Open: %v; want it to say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestOpenWaitsOneSecondForTheFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snowbot.db")
+	open(t, path)
+	start := time.Now()
+	if _, err := bolt.Open(bolt.Options{Path: path, Keys: testKeys(t, 1)}); err == nil {
+		t.Fatal("Open succeeded")
+	}
+	if took := time.Since(start); took < 900*time.Millisecond || took > 3*time.Second {
+		t.Errorf("Open gave up after %v, want about a second", took)
+	}
+}
+
+func TestFileIsItsOwnersOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snowbot.db")
+	open(t, path)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
+	}
+}
+
+func TestOneDamagedMetaIsSurvived(t *testing.T) {
+	t.Parallel()
+	for page := range 2 {
+		path := filepath.Join(t.TempDir(), "snowbot.db")
+		filled(t, path)
+		f := must(os.OpenFile(path, os.O_RDWR, 0))(t)
+		if _, err := f.WriteAt([]byte("damage"), int64(page*os.Getpagesize()+20)); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		s := open(t, path) // the last commit is lost or not, by the page
+		if _, err := s.Load(t.Context(), "c3"); err != nil {
+			t.Errorf("Load with meta page %d damaged: %v", page, err)
+		}
+	}
+}
+
+func TestUncleanStopCountsHeads(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snowbot.db")
+	s := open(t, path)
+	apply(t, s, "c1", func(turn *store.Turn) {
+		turn.Send(store.ToTeams, store.Delivery{ID: "d1"})
+		turn.Send(store.ToTeams, store.Delivery{ID: "d2"})
+		turn.Send(store.ToServiceNow, store.Delivery{ID: "d3"})
+		turn.Send(store.Held, store.Delivery{ID: "d4"})
+		turn.Send(store.ToBot, store.Delivery{ID: "d5", NotBefore: turn.Now.Add(time.Hour)})
+	})
+	s.Crash()
+	s = open(t, path)
+	if got := s.PossibleRepeats(); got != 2 {
+		t.Errorf("PossibleRepeats = %d after a crash, want 2", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, path).PossibleRepeats(); got != 0 {
+		t.Errorf("PossibleRepeats = %d after Close, want 0", got)
+	}
+}
+
+func TestLoadIsReadFromWaitingLanesAndTimersOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snowbot.db")
+	s := open(t, path)
+	for _, c := range []string{"c1", "c2"} {
+		apply(t, s, c, func(*store.Turn) {})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := must(bbolt.Open(path, 0o600, nil))(t)
+	err := db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("records")).Put([]byte("c1"), []byte("damaged")) })
+	db.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	if _, err := s.Load(t.Context(), "c2"); err != nil {
+		t.Errorf("Load of another conversation: %v", err)
+	}
+	if _, err := s.Load(t.Context(), "c1"); err == nil || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Load of a damaged record: %v", err)
+	}
+}
+
+func open(t *testing.T, path string) *bolt.Store {
+	t.Helper()
+	s, err := bolt.Open(bolt.Options{Path: path, Keys: testKeys(t, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// filled leaves a closed file with some pages in it.
+func filled(t *testing.T, path string) {
+	t.Helper()
+	s := open(t, path)
+	for _, c := range []string{"c1", "c2", "c3"} {
+		apply(t, s, c, func(turn *store.Turn) { turn.Record.Data = make([]byte, 10000) })
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func apply(t *testing.T, s *bolt.Store, conversation string, f func(*store.Turn)) {
+	t.Helper()
+	if err := s.Apply(t.Context(), conversation, nil, func(turn *store.Turn) error { f(turn); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// must returns a value that there has to be.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
