@@ -191,7 +191,7 @@ func hashOf(a *adapter.Activity) string {
 }
 
 // hashedKeep is how long an item without an id of its own is taken for a repeat: agents do say "ok" twice.
-const hashedKeep = 10 * time.Second
+const hashedKeep = 5 * time.Second
 
 // ServiceNow takes a post of ServiceNow. When it returns nil, the post and all that follows from it
 // are durable; items that repeat do nothing. [snow.ErrUnknownSession] and [snow.ErrMismatch] say that

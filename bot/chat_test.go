@@ -209,9 +209,9 @@ func TestEmployeeEndsOrCancels(t *testing.T) {
 		state   snowtest.Reason
 	}{
 		{"typed while waiting", false, func(d *desk) { d.says("Cancel") }, "Your request has ended", snowtest.Cancelled},
-		{"button while waiting", false, func(d *desk) { d.presses("cancel", nil) }, "Your request has ended", snowtest.Cancelled},
+		{"button while waiting", false, func(d *desk) { d.presses("cancel") }, "Your request has ended", snowtest.Cancelled},
 		{"typed in the chat", true, func(d *desk) { d.says("end chat") }, "You have ended the chat", snowtest.EndedByUser},
-		{"button in the chat", true, func(d *desk) { d.presses("end", nil) }, "You have ended the chat", snowtest.EndedByUser},
+		{"button in the chat", true, func(d *desk) { d.presses("end") }, "You have ended the chat", snowtest.EndedByUser},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -275,7 +275,7 @@ func TestNobodyThere(t *testing.T) {
 				d.settles()
 				d.says("hello")
 				d.sees("Hi!") // the bot is back
-				d.presses("ticket", nil)
+				d.presses("ticket")
 				d.sees("Your ticket is INC")
 				tickets := d.snow.Incidents()
 				if len(tickets) != 1 || !strings.Contains(tickets[0]["description"], "I need a human") {
@@ -300,7 +300,7 @@ func TestAChoiceGoesBackAsSelected(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.sees("Which one?")
-	d.presses("choice", nil) // the last card's first button
+	d.presses("choice") // the last card's first button
 	d.hears(c, "lap-1")
 	words := d.requests("")
 	m, _ := words[len(words)-1]["message"].(map[string]any)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -239,7 +238,7 @@ func cardText(m adaptertest.Message) string {
 }
 
 // presses has the employee press the button of a card whose data has the verb.
-func (d *desk) presses(verb string, inputs map[string]any) adaptertest.Posted {
+func (d *desk) presses(verb string) adaptertest.Posted {
 	d.t.Helper()
 	messages := d.chat.Messages()
 	for i := len(messages) - 1; i >= 0; i-- {
@@ -247,7 +246,6 @@ func (d *desk) presses(verb string, inputs map[string]any) adaptertest.Posted {
 			if b.Data["snowbot"] != verb {
 				continue
 			}
-			maps.Copy(b.Data, inputs)
 			p, err := d.chat.Submit(d.within(), d.mia, messages[i].ID, b.Data)
 			if err != nil || p.Status != http.StatusOK {
 				d.t.Fatalf("press %q: status %d, %v", verb, p.Status, err)

@@ -64,6 +64,7 @@ const (
 	refused           // a person
 	dismissed         // whatever was offered or asked before: "no thanks"
 	asked             // about agents
+	opened            // a question whose object may come after a comma: "what does it cost, to talk to an agent"
 )
 
 type detector struct {
@@ -84,7 +85,7 @@ func (d *detector) detect(words []word) Intent {
 	for i, s := range speeches {
 		_, d.total[i] = s.tag(spelt[i], nil)
 	}
-	intent, about := IntentNone, false
+	intent, about, open := IntentNone, false, false
 	for start := 0; start < len(words); {
 		end := start
 		for end < len(words) && !words[end].boundary {
@@ -92,15 +93,22 @@ func (d *detector) detect(words []word) Intent {
 		}
 		if end > start {
 			asks := end < len(words) && words[end].question
-			switch d.clause(spelt, start, end, asks) {
+			v := d.clause(spelt, start, end, asks)
+			if v == wished && open {
+				v = asked
+			}
+			switch v {
 			case wished:
 				intent = IntentAgent
-			case refused, dismissed:
+			case refused:
 				intent = IntentNone
+			case dismissed:
+				intent, about = IntentNone, false
 			case asked:
 				about = true
-			case nothing:
+			case nothing, opened:
 			}
+			open = v == opened && end < len(words) && words[end].comma
 		}
 		start = end + 1
 	}
@@ -142,14 +150,21 @@ func (d *detector) sentence(tokens []token, s *speech, asks bool) verdict {
 			end = len(tokens)
 		}
 		c := clause{tokens: tokens[:end], speech: s, asks: asks, short: d.short}
-		if v := c.judge(); v != nothing {
-			if !(v == asked && out == wished) {
-				out = v
-			}
-		}
+		out = join(out, c.judge())
 		tokens = tokens[min(end+1, len(tokens)):]
 	}
 	return out
+}
+
+// join joins the verdict of a part of a sentence to that of the parts before it.
+func join(before, v verdict) verdict {
+	switch {
+	case v == nothing, v == asked && before == wished:
+		return before
+	case v == wished && before == opened: // "what is the difference between you and an agent"
+		return asked
+	}
+	return v
 }
 
 // correctAll returns the words as each language reads them, with misspellings corrected.

@@ -34,11 +34,13 @@ func (c *clause) judge() verdict {
 		return asked
 	case c.has(about) && (person || c.has(machine)):
 		return asked
+	case c.has(about):
+		return opened
 	case c.wish():
 		return wished
 	case c.deniedPerson():
 		return refused
-	case c.has(target|targets) && c.inquires():
+	case c.agents() && c.inquires():
 		return asked
 	}
 	return nothing
@@ -72,11 +74,13 @@ func (c *clause) denyFrom(i int) {
 		case t.is(nouns | complete):
 			c.denyNouns(j)
 			return
+		case t.is(other):
+			j = len(c.tokens)
 		case t.is(verbs | serve | exist):
 			c.denied[j] = true
 			c.denyObject(i, j)
 			return
-		case !t.is(soft | filler | modal | other | question):
+		case !t.is(soft | filler | modal | question):
 			j = len(c.tokens)
 		}
 	}
@@ -176,11 +180,13 @@ func (c *clause) wish() bool {
 		switch {
 		case t.is(complete):
 			return true
-		case t.is(target) && (c.lone(i) || c.asked(i) || c.served(i)):
+		case t.is(target) && (c.lone() || c.asked(i) || c.served(i)):
 			return true
-		case t.is(targets) && c.lone(i):
+		case t.is(targets) && c.lone():
 			return true
-		case t.is(weak) && c.served(i) && c.has(give|contact):
+		case t.is(weak) && c.has(callback) && c.served(i):
+			return true
+		case t.is(bare) && c.lone():
 			return true
 		case t.is(target|targets|weak) && c.reached(i):
 			return true
@@ -189,12 +195,14 @@ func (c *clause) wish() bool {
 	return c.notWithout()
 }
 
-// supposes reports whether the clause only supposes something: "if I talk to an agent".
+// supposes reports whether the clause only supposes something: "if I talk to an agent", but not "if
+// this does not help I want an agent".
 func (c *clause) supposes() bool {
 	for i, t := range c.tokens {
 		switch {
 		case t.is(sub):
-			return i+1 < len(c.tokens) && !c.tokens[i+1].is(modal)
+			main := slices.ContainsFunc(c.tokens[min(i+reachNegator, len(c.tokens)):], func(t token) bool { return t.is(want | give | modal) })
+			return !main && i+1 < len(c.tokens) && !c.tokens[i+1].is(modal)
 		case !t.is(filler):
 			return false
 		}
@@ -232,16 +240,17 @@ func (c *clause) notWithout() bool {
 }
 
 // lone reports whether there is nothing but a person in the clause.
-func (c *clause) lone(i int) bool {
-	if !c.all(target | targets | filler | polite | serve | either) {
-		return false
+func (c *clause) lone() bool {
+	around := filler | polite | serve | either
+	if c.has(bare) {
+		around |= modal
 	}
-	return c.short || c.has(polite) || i == 0 && len(c.tokens) == 1 && c.short
+	return c.all(target|targets|bare|around) && (c.short || c.has(polite))
 }
 
 // asked reports whether the words beside the person at i ask for it: "agent please", "human needed".
 func (c *clause) asked(i int) bool {
-	if i+1 < len(c.tokens) && c.tokens[i+1].is(polite|needed) {
+	if i+1 < len(c.tokens) && (c.tokens[i+1].is(polite) || c.needed(i+1)) {
 		return true
 	}
 	for j := i - 1; j >= 0; j-- {
@@ -255,11 +264,20 @@ func (c *clause) asked(i int) bool {
 	return false
 }
 
+// needed reports whether the token at i, which stands behind a person, says that it is needed: "human
+// needed", but not "the human now understands".
+func (c *clause) needed(i int) bool {
+	if !c.tokens[i].is(needed) || c.tokens[0].is(question) {
+		return false
+	}
+	return i+1 == len(c.tokens) || c.tokens[i+1].is(filler|polite|needed)
+}
+
 // served reports whether the person at i is asked to do something for the writer: "can a human help me".
 func (c *clause) served(i int) bool {
 	for j := i + 1; j < len(c.tokens) && j <= i+3; j++ {
 		if c.tokens[j].is(serve) && !c.denied[j] {
-			return c.hasBefore(i, modal|want|exist|give) || c.all(target|serve|filler)
+			return c.hasBefore(i+1, modal|want|exist|give) || c.all(target|serve|filler)
 		}
 	}
 	return false
@@ -291,7 +309,7 @@ func (c *clause) reached(i int) bool {
 		}
 	}
 	if !c.speech.verbLast {
-		return false
+		return c.meets(i)
 	}
 	unknown = 0
 	for j := i + 1; j < len(c.tokens) && j <= i+reachBack; j++ {
@@ -309,6 +327,17 @@ func (c *clause) reached(i int) bool {
 			if unknown++; unknown > 1 {
 				return false
 			}
+		}
+	}
+	return false
+}
+
+// meets reports whether the clause asks for a person at i that one can talk to: "is there anyone I
+// can talk to".
+func (c *clause) meets(i int) bool {
+	for j := i + 1; j < len(c.tokens) && j <= i+reachBack; j++ {
+		if c.tokens[j].is(contact) && !c.denied[j] {
+			return c.hasBefore(i, exist)
 		}
 	}
 	return false
@@ -351,11 +380,16 @@ func (c *clause) inquires() bool {
 		if t.is(question) {
 			return true
 		}
-		if !t.is(filler | soft) {
+		if !t.is(filler) {
 			return false
 		}
 	}
 	return false
+}
+
+// agents reports whether the clause has a word for agents that is more than one for people.
+func (c *clause) agents() bool {
+	return slices.ContainsFunc(c.tokens, func(t token) bool { return t.is(target|targets) && !t.is(common) })
 }
 
 func (c *clause) deniedPerson() bool {

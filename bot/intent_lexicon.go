@@ -17,7 +17,10 @@ const (
 	contact                    // "talk to"
 	give                       // "connect me to", "get me"
 	doing                      // "talking to": no wish of its own, but what a negation bites on
-	serve                      // what a person is asked to do: "help me", "call me"
+	serve                      // what a person is asked to do: "help me"
+	common                     // besides: a word for people in general, about whom there are other questions
+	callback                   // what even "someone" is asked to do: "call me back"
+	bare                       // a wish when nothing else is said: "escalate"
 	modal                      // "can I", "how do I", "let me"
 	exist                      // "is there"
 	needed                     // behind a person: "needed"
@@ -53,6 +56,7 @@ type lexicon struct {
 
 	target, targets, weak, machine      string
 	want, contact, give, doing, serve   string
+	callback, bare, common              string
 	modal, exist, needed                string
 	negator, without, unneeded, dismiss string
 	filler, polite, sub, past           string
@@ -136,6 +140,9 @@ func (s *speech) add(l *lexicon) {
 		{give, l.give, true},
 		{doing, l.doing, true},
 		{serve, l.serve, false},
+		{serve | callback, l.callback, false},
+		{bare, l.bare, true},
+		{common, l.common, false},
 		{modal, l.modal, false},
 		{exist, l.exist, false},
 		{needed, l.needed, true},

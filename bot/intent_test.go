@@ -68,3 +68,17 @@ func TestHeldOut(t *testing.T) {
 	}
 	t.Logf("%d of %d right; of %d wishes %d missed, %d of %d others taken for a wish", right, all, wishes, missed, falseWishes, all-wishes)
 }
+
+func TestDetectIntent(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"en", "es", "fr", "de", "pt", "it", "nl", "ja", "mixed", "more"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, s := range sayings(t, name) {
+				if got := bot.DetectIntent(s.text, s.locale, nil); got != s.want {
+					t.Errorf("%s %q = %v, want %v", s.locale, s.text, got, s.want)
+				}
+			}
+		})
+	}
+}

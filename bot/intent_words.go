@@ -20,6 +20,7 @@ type word struct {
 	text     string // folded, without accents; strange; or empty for a boundary
 	boundary bool
 	question bool // the boundary is a question mark
+	comma    bool // the boundary is a comma and nothing more
 	cjk      bool // a run of Japanese without spaces
 }
 
@@ -113,7 +114,9 @@ func (t *tokeniser) chunk(s string) {
 			size = t.word(s)
 		case r == '?' || r == '¿' || r == '؟':
 			t.boundary(r != '¿')
-		case strings.ContainsRune(".,;!¡()。、，．·…・[]{}|", r):
+		case r == ',' || r == '、' || r == '，':
+			t.comma()
+		case strings.ContainsRune(".;!¡()。．·…・[]{}|", r):
 			t.boundary(false)
 		case r == ':' && len(t.words) > 0 && len(s) == size:
 			t.words = append(t.words, word{text: strange}) // "Agent:" is a heading or a transcript
@@ -152,9 +155,16 @@ func (t *tokeniser) word(s string) int {
 func (t *tokeniser) boundary(question bool) {
 	if n := len(t.words); n > 0 && t.words[n-1].boundary {
 		t.words[n-1].question = t.words[n-1].question || question
+		t.words[n-1].comma = false
 		return
 	}
 	t.words = append(t.words, word{boundary: true, question: question})
+}
+
+func (t *tokeniser) comma() {
+	if n := len(t.words); n > 0 && !t.words[n-1].boundary {
+		t.words = append(t.words, word{boundary: true, comma: true})
+	}
 }
 
 // lower folds the case of a word.
@@ -184,7 +194,7 @@ func isTechnical(s string) bool {
 				return true
 			}
 		case '(':
-			if i > 0 && i+1 < len(s) && s[i+1] == ')' {
+			if i > 0 && i+1 < len(s) { // a call
 				return true
 			}
 		}

@@ -13,7 +13,8 @@ import (
 var (
 	markdownSpecial = regexp.MustCompile("[\\\\`*_{}\\[\\]()#+\\-.!|>~]")
 	htmlSpecial     = strings.NewReplacer("&", "&amp;", "<", "&lt;")
-	cardSpecial     = regexp.MustCompile("[\\\\*_\\[\\]]")
+	cardSpecial     = regexp.MustCompile(`[\\*_\[\]]`)
+	ampersand       = regexp.MustCompile(`&(lt;|gt;|amp;)?`)
 	listStart       = regexp.MustCompile(`(?m)^(\s*)([-+]|\d+\.)(\s)`)
 	urlSpecial      = strings.NewReplacer(" ", "%20", "(", "%28", ")", "%29", "<", "%3C", ">", "%3E", "\"", "%22", "\n", "", "\r", "")
 )
@@ -47,8 +48,14 @@ func htmlToMarkdown(raw string) string {
 	if err != nil {
 		return ""
 	}
-	// What is left of "<" and "&" was text.
-	return strings.TrimSpace(htmlSpecial.Replace(md))
+	// What is left of "<" and "&" was text; some of it is escaped already.
+	md = ampersand.ReplaceAllStringFunc(md, func(s string) string {
+		if s == "&" {
+			return "&amp;"
+		}
+		return s
+	})
+	return strings.TrimSpace(strings.ReplaceAll(md, "<", "&lt;"))
 }
 
 // textLimit is the size of one message in UTF-16 units: well under the 40,000 that fit into the 80 KB that Teams

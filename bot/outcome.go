@@ -18,9 +18,9 @@ type fate int
 
 const (
 	done    fate = iota // it has taken effect
-	again                // it surely has not; trying again is safe
-	unclear              // it may have taken effect
-	never                // it has not, and will not
+	again               // it surely has not; trying again is safe
+	unclear             // it may have taken effect
+	never               // it has not, and will not
 )
 
 // teamsStatus classes the answers of the Bot Connector. A status that is not listed is classed by its hundred.
@@ -69,7 +69,7 @@ func byStatus(table map[int]fate, status int) fate {
 
 // An answer is what is known of one send.
 type answer struct {
-	fate      fate
+	fate       fate
 	why        failure       // if it is given up
 	retryAfter time.Duration // the other side's wish
 	once       bool          // an unclear one is repeated once only
@@ -171,9 +171,9 @@ func backoff(failed int) time.Duration {
 
 // A decision is what is done about a send.
 type decision struct {
-	fate fate     // done, again or never
-	at    time.Time // again: when
-	why   failure   // never: why
+	fate fate      // done, again or never
+	at   time.Time // again: when
+	why  failure   // never: why
 }
 
 // unclearMark begins the outcome of an attempt that may have taken effect.

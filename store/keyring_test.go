@@ -119,7 +119,7 @@ func TestParseKeyring(t *testing.T) {
 func FuzzKeyringOpen(f *testing.F) {
 	k := ring(f, 1)
 	sealed := k.Seal("n", []byte("words"))
-	for n := range len(sealed) {
+	for n := range sealed {
 		f.Add(sealed[:n])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -40,7 +41,7 @@ func run() int {
 	}
 	if err := ctx.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "snowbot:", err)
-		if _, ok := err.(*settingsError); ok { //nolint:errorlint // it is returned as it is
+		if se := (*settingsError)(nil); errors.As(err, &se) {
 			return 2
 		}
 		return 1

@@ -110,7 +110,9 @@ type sandbox struct {
 	child *sandboxChild
 	hub   *sandboxHub
 
-	mu        sync.Mutex
+	doing sync.Mutex // one change of the emulated world at a time; taken before mu
+
+	mu        sync.Mutex // never held while an emulator is called
 	employees []*sandboxEmployee
 	agents    []string
 	dialect   snowtest.Dialect
@@ -216,11 +218,12 @@ func (s *sandbox) watch(ctx context.Context, g *errgroup.Group) {
 	stopNow := s.now.Subscribe(func(e snowtest.Exchange) { s.hub.record(wireOfServiceNow(&e)); s.serviceNowSeen(&e) })
 	g.Go(func() error {
 		defer stopTeams()
-		for {
+		for changed := s.teams.Changed(); ; {
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-s.teams.Changed():
+			case <-changed:
+				changed = s.teams.Changed() // before the page looks, so that it misses nothing
 				s.hub.touch()
 			}
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -27,9 +26,6 @@ const (
 
 const throttleFor = 10 * time.Second
 
-// on is the mode of what is just on or off.
-const on = "on"
-
 // sandboxFaults are what is broken now, guarded by the sandbox's lock.
 type sandboxFaults struct {
 	mode      map[string]string // by name; none when it works
@@ -37,61 +33,61 @@ type sandboxFaults struct {
 	throttled time.Time
 }
 
-// breakThing breaks something in a way, or repairs it when mode is empty.
+// breakThing breaks something in a way, or repairs it when mode is empty. The emulators are called without the sandbox's
+// lock: what they have in hand may be waiting for it.
 func (s *sandbox) breakThing(what, mode string) error {
+	s.doing.Lock()
+	defer s.doing.Unlock()
 	s.mu.Lock()
-	defer func() { s.mu.Unlock(); s.hub.touch() }()
-	if remove := s.faults.remove[what]; remove != nil {
+	remove := s.faults.remove[what]
+	s.used(what)
+	s.mu.Unlock()
+	if remove != nil {
 		remove()
 	}
-	delete(s.faults.remove, what)
-	delete(s.faults.mode, what)
-	if err := s.apply(what, mode); err != nil {
+	remove, err := s.apply(what, mode)
+	if err != nil {
 		return err
 	}
-	if mode != "" && what != breakTeamsThrottled {
-		s.faults.mode[what] = mode
-	}
+	s.mark(func() {
+		switch {
+		case what == breakTeamsThrottled && mode != "":
+			s.faults.throttled = time.Now().Add(throttleFor)
+		case what == breakTeamsThrottled:
+			s.faults.throttled = time.Time{}
+		case mode != "":
+			s.faults.mode[what], s.faults.remove[what] = mode, remove
+		}
+	})
 	return nil
 }
 
-// apply is breakThing without the books. The caller holds the lock.
-func (s *sandbox) apply(what, mode string) error {
+// apply is breakThing without the books. It returns what removes the fault, if anything does.
+func (s *sandbox) apply(what, mode string) (remove func(), err error) {
 	switch what {
 	case breakNoAgents:
-		switch m := snowtest.NoAgentMode(mode); m {
-		case snowtest.NoAgentsOff, snowtest.NoAgentsText, snowtest.NoAgentsTakeControl, snowtest.NoAgentsCompleted,
-			snowtest.NoAgentsClose, snowtest.NoAgentsAckFailure, snowtest.NoAgentsSilence, snowtest.NoAgentsFail:
-			return s.now.SetNoAgents(m)
-		default:
-			return fmt.Errorf("nobody can be absent in the way %q", mode)
-		}
+		return nil, s.now.SetNoAgents(snowtest.NoAgentMode(mode))
 	case breakServiceNow:
-		return s.now.SetDown(snowtest.DownMode(mode))
+		return nil, s.now.SetDown(snowtest.DownMode(mode))
 	case breakIdentity:
 		s.teams.SetIdentityDown(mode != "")
-		return nil
+		return nil, nil
 	case breakTeamsThrottled:
 		d := throttleFor
 		if mode == "" {
 			d = 0
 		}
-		s.faults.throttled = time.Now().Add(d)
 		s.teams.Throttle(d)
-		return nil
+		return nil, nil
 	}
 	add := s.scripts()[what]
-	if add == nil {
-		return errors.New("that cannot be broken")
+	switch {
+	case add == nil:
+		return nil, errors.New("that cannot be broken")
+	case mode == "":
+		return nil, nil
 	}
-	if mode == "" {
-		return nil
-	}
-	remove, err := add()
-	if err == nil {
-		s.faults.remove[what] = remove
-	}
-	return err
+	return add()
 }
 
 // scripts are the faults that the emulators apply.

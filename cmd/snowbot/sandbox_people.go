@@ -57,10 +57,14 @@ var (
 	errNoAgent    = errors.New("name an agent")
 )
 
-func (s *sandbox) employee(key string) (*sandboxEmployee, error) {
+func (s *sandbox) people() []*sandboxEmployee {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.employees {
+	return slices.Clone(s.employees)
+}
+
+func (s *sandbox) employee(key string) (*sandboxEmployee, error) {
+	for _, e := range s.people() {
 		if e.person.key == key {
 			return e, nil
 		}
@@ -70,27 +74,28 @@ func (s *sandbox) employee(key string) (*sandboxEmployee, error) {
 
 // openEmployee lets a person of the list, or without a key the next one, install the app. It returns the key.
 func (s *sandbox) openEmployee(ctx context.Context, key string) (string, error) {
-	s.mu.Lock()
+	s.doing.Lock()
+	here := s.people()
 	at := slices.IndexFunc(sandboxPeople, func(p sandboxPerson) bool {
-		return p.key == key || key == "" && !slices.ContainsFunc(s.employees, func(e *sandboxEmployee) bool { return e.person == p })
+		return p.key == key || key == "" && !slices.ContainsFunc(here, func(e *sandboxEmployee) bool { return e.person == p })
 	})
 	if at < 0 {
-		s.mu.Unlock()
+		s.doing.Unlock()
 		if key == "" {
 			return "", errors.New("everyone is here already")
 		}
 		return "", errNoEmployee
 	}
 	p := sandboxPeople[at]
-	if slices.ContainsFunc(s.employees, func(e *sandboxEmployee) bool { return e.person == p }) {
-		s.mu.Unlock()
+	if slices.ContainsFunc(here, func(e *sandboxEmployee) bool { return e.person == p }) {
+		s.doing.Unlock()
 		return p.key, nil
 	}
 	e := &sandboxEmployee{person: p, lost: map[string]adaptertest.Posted{}}
 	e.user = s.teams.AddUser(adaptertest.User{Name: p.name, Email: p.email(), UPN: p.email(), Locale: p.locale})
 	e.chat = s.teams.Personal(e.user)
-	s.employees = append(s.employees, e)
-	s.mu.Unlock()
+	s.mark(func() { s.employees = append(s.employees, e) })
+	s.doing.Unlock()
 	return p.key, s.install(ctx, e)
 }
 

@@ -38,9 +38,9 @@ func (c *serveCommand) Run() error {
 	return serve(ctx, &c.settings, os.Stderr)
 }
 
-// The whole of a shutdown takes ten seconds at most: first requests under way, then sends in hand.
+// A shutdown takes ten seconds at most: requests under way are answered, while sends in hand, which have limits of their own, are finished.
 const (
-	drainRequests = 2 * time.Second
+	drainRequests = 5 * time.Second
 	drainAll      = 10 * time.Second
 )
 
@@ -56,7 +56,7 @@ type service struct {
 	draining atomic.Bool
 }
 
-// serve wires the service and runs it until ctx ends. The order of the end: not ready, no more requests, sends in hand
+// serve wires the service and runs it until ctx ends. The order of the end: not ready, no more requests taken, sends in hand
 // finished, store closed.
 func serve(ctx context.Context, s *settings, logs io.Writer) error {
 	if err := s.check(); err != nil {
@@ -218,9 +218,9 @@ func answer(w http.ResponseWriter, status int, text string) {
 // run serves until ctx ends, or until something that cannot be done without fails.
 func (sv *service) run(ctx context.Context, public, admin net.Listener) error {
 	sv.log.Info("listening", "addr", public.Addr().String(), "admin", admin.Addr().String(), "version", version())
-	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWork()
-	g, failing := errgroup.WithContext(working)
+	g, failing := errgroup.WithContext(context.WithoutCancel(ctx))
+	taking, stop := context.WithCancel(failing) // ends when no more work is taken
+	defer stop()
 	servers := []*http.Server{sv.server(sv.public), sv.server(sv.admin)}
 	for i, l := range []net.Listener{public, admin} {
 		g.Go(func() error {
@@ -230,13 +230,13 @@ func (sv *service) run(ctx context.Context, public, admin net.Listener) error {
 			return nil
 		})
 	}
-	g.Go(func() error { return sv.verifier.Run(failing) })
-	g.Go(func() error { return sv.bot.Run(failing) })
+	g.Go(func() error { return sv.verifier.Run(taking) })
+	g.Go(func() error { return sv.bot.Run(taking) })
 	g.Go(func() error {
 		select {
-		case err := <-sv.store.Failed():
-			return fmt.Errorf("the store failed; nothing more is accepted: %w", err)
-		case <-failing.Done():
+		case <-sv.store.Failed():
+			return fmt.Errorf("the store failed; nothing more is accepted: %w", sv.store.Err())
+		case <-taking.Done():
 			return nil
 		}
 	})
@@ -248,6 +248,7 @@ func (sv *service) run(ctx context.Context, public, admin net.Listener) error {
 		sv.draining.Store(true)
 		sv.log.Info("shutting down")
 		sv.exitLate()
+		stop() // sends in hand are finished while requests are
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainRequests)
 		defer cancel()
 		for _, s := range servers {
@@ -255,7 +256,6 @@ func (sv *service) run(ctx context.Context, public, admin net.Listener) error {
 				s.Close()
 			}
 		}
-		stopWork()
 		return nil
 	})
 	err := g.Wait()

@@ -37,6 +37,20 @@ func TestShapes(t *testing.T) {
 			}
 		}
 	})
+	t.Run("TakeControlTravelsWithTheLastItem", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, snowtest.Options{Shape: snowtest.Shape{OneItemPerPost: true}})
+		id := s.live()
+		n := len(s.seen())
+		items := []object{{"uiType": "OutputText", "value": "1"}, {"uiType": "OutputText", "value": "2"}}
+		if err := s.Send(t.Context(), id, snowtest.Post{Items: items, TakeControl: true}); err != nil {
+			t.Fatal(err)
+		}
+		posts := s.seen()[n:]
+		if diff := cmp.Diff([]any{nil, true}, []any{posts[0].object["takeControl"], posts[1].object["takeControl"]}); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("BodyObject", func(t *testing.T) {
 		t.Parallel()
 		posts := shaped(t, snowtest.Options{Shape: snowtest.Shape{BodyObject: true}})

@@ -1,12 +1,14 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"snowbot/store"
 )
@@ -32,6 +34,10 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 			Lane: store.Lane{Conversation: l.conversation, Direction: d}, Token: l.token, Until: fromMicros(l.until),
 		}
 		err = s.readRun(lease, l, now)
+		if errors.Is(err, store.ErrWrongKey) {
+			s.log.Error("a damaged delivery was made a dead letter", "lane", lease.Lane.String())
+			err = s.do(ctx, func(b *batch) error { return b.buryDamaged(l, lease.Token) })
+		}
 		if err != nil {
 			err = fmt.Errorf("lane %s: %w", lease.Lane, err)
 		}
@@ -107,6 +113,28 @@ func (s *Store) readRun(lease *store.Lease, l *lane, now time.Time) error {
 	})
 }
 
+// reasonDamaged is the reason of a dead letter whose body does not open.
+const reasonDamaged = "damaged"
+
+// buryDamaged stages that the head of a lane is a dead letter, so that it does not block the lane for good.
+func (b *batch) buryDamaged(l *lane, token uint64) error {
+	run, ok := b.holds(l, token)
+	if !ok {
+		return nil
+	}
+	b.lane(l.key, l.conversation)
+	if len(l.staged.places) == 0 || l.staged.places[0] != run[0] {
+		return nil // taken away meanwhile
+	}
+	d, err := decodeDelivery(bytes.Clone(b.deliveries.Get(key8(run[0]))))
+	if err != nil {
+		return err
+	}
+	b.addLetter(&letter{reason: reasonDamaged, delivery: *d})
+	b.pop(l, 1)
+	return nil
+}
+
 // view reads in a transaction.
 func (s *Store) view(f func(buckets) error) error {
 	return s.read(func(tx *bbolt.Tx) error { return f(bucketsOf(tx)) })
@@ -114,7 +142,7 @@ func (s *Store) view(f func(buckets) error) error {
 
 func (s *Store) read(f func(*bbolt.Tx) error) error {
 	err := s.db.View(f)
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return store.ErrClosed
 	}
 	return err

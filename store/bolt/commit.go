@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	bbolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"snowbot/store"
 )
@@ -219,7 +219,7 @@ func (s *Store) transact(calls []*call) (b *batch, err error) {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic while staging a commit: %T\n%s", v, debug.Stack())
 		}
-		if rollback := tx.Rollback(); rollback != nil && !errors.Is(rollback, bbolt.ErrTxClosed) {
+		if rollback := tx.Rollback(); rollback != nil && !errors.Is(rollback, bolterrors.ErrTxClosed) {
 			err = errors.Join(err, rollback)
 		}
 	}()

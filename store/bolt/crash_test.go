@@ -90,7 +90,10 @@ func work(path string, keys *store.Keyring) error {
 				}
 				for _, d := range l.Deliveries {
 					var n int
-					fmt.Sscan(d.ID, &n)
+					if _, err := fmt.Sscan(d.ID, &n); err != nil {
+						failed <- err
+						return
+					}
 					say("settled", c, n)
 				}
 			}

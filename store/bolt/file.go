@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	bbolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // A file of bbolt begins with two meta pages, of which the valid one with the higher transaction counts.
@@ -57,7 +58,7 @@ func openFile(o Options) (db *bbolt.DB, err error) {
 	}()
 	db, err = bbolt.Open(o.Path, 0o600, options)
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s is in use: another snowbot has the file open; stop it first, or use PostgreSQL to run several", o.Path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%s cannot be written: %w; give this user the right to write the file and its directory", o.Path, err)

@@ -82,7 +82,7 @@ func (s *Store) DeadLetters(ctx context.Context, f store.DeadLetterFilter) ([]st
 			}
 			d, err := l.open(s.keys)
 			if err != nil {
-				return fmt.Errorf("dead letter %s: %w", k, err)
+				d = l.Delivery // without its body, which is damaged
 			}
 			out = append(out, store.DeadLetter{
 				ID:     string(k),

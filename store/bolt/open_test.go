@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -189,6 +190,51 @@ func TestLoadIsReadFromWaitingLanesAndTimersOnly(t *testing.T) {
 	}
 	if _, err := s.Load(t.Context(), "c1"); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Load of a damaged record: %v", err)
+	}
+}
+
+func TestDamagedBodyDoesNotBlockItsLane(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snowbot.db")
+	s := open(t, path)
+	apply(t, s, "c1", func(turn *store.Turn) {
+		for _, id := range []string{"d1", "d2", "d3"} {
+			turn.Send(store.ToTeams, store.Delivery{ID: id, Body: []byte("body")})
+		}
+	})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := must(bbolt.Open(path, 0o600, nil))(t)
+	err := db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("deliveries"))
+		for _, place := range [][]byte{{0, 0, 0, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 0, 3}} {
+			row := bytes.Clone(b.Get(place))
+			row[len(row)-1] ^= 1
+			if err := b.Put(place, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	db.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	l, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 9)
+	if err != nil || len(l.Deliveries) != 1 || l.Deliveries[0].ID != "d2" {
+		t.Fatalf("Claim = %+v, %v, want d2 alone", l, err)
+	}
+	if err := s.Settle(t.Context(), l, store.Result{Done: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 9); !errors.Is(err, store.ErrEmpty) {
+		t.Fatalf("Claim = %+v, %v, want ErrEmpty", l, err)
+	}
+	dead, err := s.DeadLetters(t.Context(), store.DeadLetterFilter{Reason: "damaged"})
+	if err != nil || len(dead) != 2 || dead[0].Delivery.ID != "d1" || dead[1].Delivery.ID != "d3" {
+		t.Errorf("DeadLetters = %+v, %v, want d1 and d3", dead, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -171,7 +172,7 @@ func (s *Store) Export(ctx context.Context, person string, f func(store.Record, 
 			return err
 		})
 		switch {
-		case err == store.ErrNotFound || err == nil && !slices.Contains(rec.People, person):
+		case errors.Is(err, store.ErrNotFound) || err == nil && !slices.Contains(rec.People, person):
 			continue // erased or changed meanwhile
 		case err != nil:
 			return err

@@ -36,7 +36,7 @@ func (b *batch) rekeySlice() (more bool, err error) {
 	}{
 		{b.records, b.resealRecord},
 		{b.deliveries, b.resealDelivery},
-		{b.buckets.letters, b.resealLetter},
+		{b.letters, b.resealLetter},
 	}
 	if at.part == len(parts) {
 		b.dropOldKeys()
@@ -77,15 +77,17 @@ type change struct {
 }
 
 // reseal returns the value sealed with the first key, or nil when it is.
-func (b *batch) reseal(name string, sealed []byte) ([]byte, error) {
+func (b *batch) reseal(name string, sealed []byte) []byte {
 	if id, ok := store.SealedBy(sealed); ok && id == b.s.keys.First() {
-		return nil, nil
+		return nil
 	}
 	plain, err := b.s.keys.Open(name, sealed)
 	if err != nil {
-		return nil, err
+		// All keys are there, so it is damaged, and keeping the old key would not help.
+		b.s.log.Warn("a damaged value was left as it is", "err", err)
+		return nil
 	}
-	return b.s.keys.Seal(name, plain), nil
+	return b.s.keys.Seal(name, plain)
 }
 
 // resealRecord also takes the conversation's lines, which do not name it.
@@ -96,22 +98,17 @@ func (b *batch) resealRecord(key, row []byte) ([]change, error) {
 		return nil, err
 	}
 	var changes []change
-	sealed, err := b.reseal(store.RecordName(id), r.sealed)
-	if err != nil {
-		return nil, err
-	}
-	if sealed != nil {
+	if sealed := b.reseal(store.RecordName(id), r.sealed); sealed != nil {
 		var e encoder
 		r.head(&e)
 		changes = append(changes, change{b.records, bytes.Clone(key), append(e, sealed...)})
 	}
 	err = b.walkLines(r, func(key []byte, l *line) (bool, error) {
-		sealed, err := b.reseal(store.LineName(id, l.n), l.sealed)
-		if sealed != nil {
+		if sealed := b.reseal(store.LineName(id, l.n), l.sealed); sealed != nil {
 			l.sealed = sealed
 			changes = append(changes, change{b.lines, key, l.row()})
 		}
-		return true, err
+		return true, nil
 	})
 	return changes, err
 }
@@ -121,8 +118,8 @@ func (b *batch) resealDelivery(key, row []byte) ([]change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.sealed, err = b.reseal(store.DeliveryName(d.conversation, d.ID), d.sealed); d.sealed == nil {
-		return nil, err
+	if d.sealed = b.reseal(store.DeliveryName(d.conversation, d.ID), d.sealed); d.sealed == nil {
+		return nil, nil
 	}
 	return []change{{b.deliveries, bytes.Clone(key), d.row()}}, nil
 }
@@ -132,10 +129,10 @@ func (b *batch) resealLetter(key, row []byte) ([]change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.sealed, err = b.reseal(store.DeliveryName(l.conversation, l.ID), l.sealed); l.sealed == nil {
-		return nil, err
+	if l.sealed = b.reseal(store.DeliveryName(l.conversation, l.ID), l.sealed); l.sealed == nil {
+		return nil, nil
 	}
-	return []change{{b.buckets.letters, bytes.Clone(key), l.row()}}, nil
+	return []change{{b.letters, bytes.Clone(key), l.row()}}, nil
 }
 
 // dropOldKeys stages that only the first key is needed from now on.
