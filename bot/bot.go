@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,8 +58,12 @@ type Options struct {
 	// AppID is the bot's Microsoft app id: ServiceNow events for another bot are refused.
 	AppID string
 	Rules Rules
-	// Workers is how many lanes of each direction are worked on at once. Default 32.
+	// Workers is how many lanes of each direction are worked on at once, and as many again of those that had to wait.
+	// Default 32.
 	Workers int
+	// PossibleRepeats is how many sends the store found to be in hand at an unclean end; they are counted as possible
+	// repeats.
+	PossibleRepeats int
 	// Metrics is where the counters are registered; nil keeps them to itself.
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
@@ -77,8 +82,12 @@ type Bot struct {
 	workers int
 	metrics *metrics
 	typist  *typist
+	hosts   hosts
+	room    *room
 	log     *slog.Logger
 	now     func() time.Time
+
+	ticksUntil atomic.Int64 // Unix nanoseconds until which no ticks are sent
 }
 
 // New checks the options.
@@ -109,8 +118,14 @@ func New(o Options) (*Bot, error) {
 	if b.handler == nil {
 		b.handler = b.rules.help
 	}
-	b.metrics = newMetrics(o.Metrics, o.Store)
 	b.typist = newTypist(b)
+	tenantRate := 0
+	if rules.Pacing {
+		tenantRate = rules.TenantRate
+	}
+	b.room = newRoom(tenantRate)
+	b.metrics = newMetrics(o.Metrics, b)
+	b.metrics.repeats("unclean start", o.PossibleRepeats)
 	return b, nil
 }
 
@@ -293,9 +308,10 @@ func (b *Bot) apply(ctx context.Context, conversation string, ids []store.EventI
 	seed := uuid.NewString()
 	var counts []count
 	ran := false
+	f := b.facts()
 	err := b.store.Apply(ctx, conversation, ids, func(t *store.Turn) error {
 		ran = true
-		return b.transit(t, seed, ev, &counts)
+		return b.transit(t, seed, ev, f, &counts)
 	})
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -307,19 +323,25 @@ func (b *Bot) apply(ctx context.Context, conversation string, ids []store.EventI
 	return nil
 }
 
+// panicPause is when a timer is looked at again whose transition failed.
+const panicPause = 10 * time.Minute
+
 // transit runs the transition on a turn. One that panics changes nothing, and its event becomes a dead letter.
-func (b *Bot) transit(t *store.Turn, seed string, ev event, counts *[]count) (err error) {
+func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]count) (err error) {
 	s, err := decodeState(t.Record)
 	if err != nil {
 		return err
 	}
-	c := &change{rules: &b.rules, now: t.Now, seed: seed, state: s, turn: t}
+	c := &change{rules: &b.rules, now: t.Now, seed: seed, state: s, turn: t, facts: f}
 	defer func() {
 		if p := recover(); p != nil {
 			b.log.Error("transition failed; its event is kept as a dead letter",
 				"conversation", t.Record.ID, "event", fmt.Sprintf("%T", ev), "stack", string(debug.Stack()))
 			t.Move, t.Drop, t.Deliver, t.Lines = nil, nil, nil, nil
 			t.Bury = []store.DeadLetter{{Reason: "transition failed", Delivery: store.Delivery{ID: seed, Kind: "event", Body: ev.raw()}}}
+			if _, timer := ev.(timerEvent); timer { // which would run out again at once
+				t.Record.Due = t.Now.Add(panicPause)
+			}
 			*counts = []count{{"panics", ""}}
 			err = nil
 		}

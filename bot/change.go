@@ -24,9 +24,18 @@ type change struct {
 	seed  string // unique for the event, the same in every run
 	state *state
 	turn  *store.Turn
+	facts facts
 	// counts are added to the metrics once the change is committed.
 	counts []count
 	made   int
+}
+
+// facts are what a transition is told of the world, read before its commit.
+type facts struct {
+	// outage says that ServiceNow cannot be reached, so that nobody is promised an agent.
+	outage bool
+	// ticksOff says that the instance does not take delivery reports at present.
+	ticksOff bool
 }
 
 // A count is one step of a counter of [Bot]'s metrics.
@@ -88,6 +97,10 @@ func (c *change) escalate(e *employeeEvent) {
 		c.notice(c.texts().Say(TextNoticeElsewhere))
 		return
 	}
+	if c.facts.outage {
+		c.unreachable()
+		return
+	}
 	c.state.Owner++
 	c.state.Offer = ""
 	c.state.Session = &session{
@@ -100,6 +113,15 @@ func (c *change) escalate(e *employeeEvent) {
 	c.send(store.ToServiceNow, kindAgent, c.seed, body{Text: e.text})
 	c.showCard()
 	c.count("escalations", "")
+}
+
+// unreachable answers a wish for an agent while ServiceNow cannot be reached: a ticket is what can be promised.
+func (c *change) unreachable() {
+	t := c.texts()
+	c.notice(t.Say(TextNoticeUnreachable))
+	c.state.Offer = c.seed
+	c.offer(t.Say(TextTicketOffer), button{Verb: verbTicket, Session: c.seed, Title: t.Say(TextButtonTicket)})
+	c.count("escalations refused", "outage")
 }
 
 // join makes the agent the owner's voice: held words go out, and the employee is told.
@@ -161,6 +183,7 @@ func (c *change) end(e ending) {
 	})
 	c.state.Session = nil
 	c.state.Owner++
+	c.state.Outage = false // what was waited for is over
 	if e.ticket {
 		c.state.Offer = s.ID
 		t := c.texts()

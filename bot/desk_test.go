@@ -34,8 +34,10 @@ type desk struct {
 	chat  *adaptertest.Conversation
 	path  string
 	rules bot.Rules
-	bot   *bot.Bot
-	hand  bot.Handler
+	// channel is how Teams is emulated.
+	channel adaptertest.Options
+	bot     *bot.Bot
+	hand    bot.Handler
 
 	keys  *store.Keyring
 	store store.Store
@@ -49,17 +51,17 @@ const webhookSecret = "desk-webhook-secret"
 func open(t testing.TB, edit ...func(*desk, *snowtest.Options)) *desk {
 	t.Helper()
 	d := &desk{t: t, path: filepath.Join(t.TempDir(), "snowbot.db")}
-	teams, err := adaptertest.New(adaptertest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { teams.Close() })
-	d.teams = teams
 	d.rules.Ticks = true
 	o := snowtest.Options{AgentNames: true, WebhookSecret: webhookSecret, WaitTime: "2 Minutes"}
 	for _, e := range edit {
 		e(d, &o)
 	}
+	teams, err := adaptertest.New(d.channel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { teams.Close() })
+	d.teams = teams
 	inst, err := snowtest.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func (d *desk) start() {
 		t.Fatal(err)
 	}
 	hosts := adapter.HostPolicy{AllowLoopback: true}
-	connector, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens, Hosts: hosts, Log: log})
+	connector, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens, Hosts: hosts, GCCServiceURL: d.teams.ServiceURL(), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,13 @@
 // other. A delivery may be sent twice after a crash or an unclear answer; it is never sent twice at
 // once. Outcomes are classed in outcome.go, and what is given up is always told to somebody.
 //
+// # Pace
+//
+// A lane that may not send yet is not worked on, and nobody waits with it: it stays in memory with its lease (pace.go) until
+// the sliding windows of its conversation, the rate of its tenant and the breaker of its host let it go on. Where lanes compete,
+// the end of a session goes first, then words, then cards, and typing is dropped. Words of an agent that have to wait go out as
+// one message. What has waited past its age is given up, and its writer is told.
+//
 // # Owners
 //
 // A conversation is owned by the bot or by an agent, and the answer of a bot turn that was asked

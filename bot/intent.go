@@ -70,47 +70,44 @@ const (
 type detector struct {
 	locale string
 	extra  [][]string
-	total  [7]int // familiar words of the whole text, by language
-	short  bool   // the text is short enough for a lone "agent" in it to be a wish
+	total  [languages]int // familiar words of the whole text, by language
+	short  bool           // the text is short enough for a lone "agent" in it to be a wish
 }
 
 // shortText is how many words a text may have for a clause of nothing but "agent" to be a wish. In a
 // longer one it is more likely a heading or a cell of something pasted.
 const shortText = 40
 
+// A span is the place of a clause in the text, and what ended it.
+type span struct {
+	start, end  int
+	asks, comma bool
+	known       [languages]int // familiar words, by language
+}
+
 // detect joins the verdicts of the clauses.
 func (d *detector) detect(words []word) Intent {
 	spelt := correctAll(words)
 	d.short = len(words) <= shortText
-	for i, s := range speeches {
-		_, d.total[i] = s.tag(spelt[i], nil)
-	}
+	spans := d.spans(spelt)
 	intent, about, open := IntentNone, false, false
-	for start := 0; start < len(words); {
-		end := start
-		for end < len(words) && !words[end].boundary {
-			end++
+	for _, sp := range spans {
+		v := d.clause(spelt, &sp)
+		if v == wished && open {
+			v = asked
 		}
-		if end > start {
-			asks := end < len(words) && words[end].question
-			v := d.clause(spelt, start, end, asks)
-			if v == wished && open {
-				v = asked
-			}
-			switch v {
-			case wished:
-				intent = IntentAgent
-			case refused:
-				intent = IntentNone
-			case dismissed:
-				intent, about = IntentNone, false
-			case asked:
-				about = true
-			case nothing, opened:
-			}
-			open = v == opened && end < len(words) && words[end].comma
+		switch v {
+		case wished:
+			intent = IntentAgent
+		case refused:
+			intent = IntentNone
+		case dismissed:
+			intent, about = IntentNone, false
+		case asked:
+			about = true
+		case nothing, opened:
 		}
-		start = end + 1
+		open = v == opened && sp.comma
 	}
 	if intent == IntentNone && about {
 		return IntentAboutAgents
@@ -118,27 +115,51 @@ func (d *detector) detect(words []word) Intent {
 	return intent
 }
 
-// clause judges the words from start to end in the language that knows most of them.
-func (d *detector) clause(spelt [][]word, start, end int, asks bool) verdict {
-	for _, w := range spelt[0][start:end] {
+// spans finds the clauses, and counts what each language knows of them.
+func (d *detector) spans(spelt [][]word) []span {
+	words := spelt[0]
+	spans := make([]span, 0, 4)
+	for start := 0; start < len(words); {
+		sp := span{start: start, end: start}
+		for sp.end < len(words) && !words[sp.end].boundary {
+			sp.end++
+		}
+		if sp.end < len(words) {
+			sp.asks, sp.comma = words[sp.end].question, words[sp.end].comma
+		}
+		start = sp.end + 1
+		if sp.end == sp.start {
+			continue
+		}
+		for i, s := range speeches {
+			sp.known[i] = s.familiar(spelt[i][sp.start:sp.end], d.extra)
+			d.total[i] += sp.known[i]
+		}
+		spans = append(spans, sp)
+	}
+	return spans
+}
+
+// clause judges a clause in the language that knows most of its words; the rest of the text decides
+// between equals, and then the locale.
+func (d *detector) clause(spelt [][]word, sp *span) verdict {
+	for _, w := range spelt[0][sp.start:sp.end] {
 		if w.cjk {
-			return d.japanese(spelt[0][start:end], asks)
+			return d.japanese(spelt[0][sp.start:sp.end], sp.asks)
 		}
 	}
-	var best []token
-	var chosen *speech
-	most := -1
+	chosen, most := 0, -1
 	for i, s := range speeches {
-		tokens, familiar := s.tag(spelt[i][start:end], d.extra)
-		score := 1000*familiar + 2*min(d.total[i], 400)
+		score := 2 * (maxIntentRunes*sp.known[i] + d.total[i])
 		if strings.HasPrefix(d.locale, s.code) {
 			score++
 		}
 		if score > most {
-			most, best, chosen = score, tokens, s
+			most, chosen = score, i
 		}
 	}
-	return d.sentence(best, chosen, asks)
+	s := speeches[chosen]
+	return d.sentence(s.tag(spelt[chosen][sp.start:sp.end], d.extra), s, sp.asks)
 }
 
 // sentence judges the parts between "and" and "but".

@@ -20,6 +20,7 @@ const (
 	reachNegator = 4 // from a negator to what it bites on
 )
 
+// judge says what the clause says.
 func (c *clause) judge() verdict {
 	if len(c.tokens) == 0 {
 		return nothing
@@ -68,6 +69,7 @@ func (c *clause) deny() {
 
 // denyFrom follows the negator at i to the noun or the verb it bites on.
 func (c *clause) denyFrom(i int) {
+ahead:
 	for j := i + 1; j < len(c.tokens) && j <= i+reachNegator; j++ {
 		t := c.tokens[j]
 		switch {
@@ -75,13 +77,13 @@ func (c *clause) denyFrom(i int) {
 			c.denyNouns(j)
 			return
 		case t.is(other):
-			j = len(c.tokens)
+			break ahead
 		case t.is(verbs | serve | exist):
 			c.denied[j] = true
 			c.denyObject(i, j)
 			return
 		case !t.is(soft | filler | modal | question):
-			j = len(c.tokens)
+			break ahead
 		}
 	}
 	for j := i - 1; j >= 0 && j >= i-2; j-- { // "je veux pas", "brauche ich nicht"
@@ -321,7 +323,7 @@ func (c *clause) reached(i int) bool {
 			return true
 		case t.is(contact) && c.licensed(j):
 			return true
-		case t.is(want|exist) && strong:
+		case t.is(want|exist) && strong && !c.compound(i):
 			return true
 		case t.class == 0:
 			if unknown++; unknown > 1 {
@@ -366,9 +368,22 @@ func (c *clause) licensed(i int) bool {
 	return true
 }
 
-// compound reports whether another noun follows the person at i and makes another thing of it.
+// compound reports whether another noun follows the person at i and makes another thing of it, or
+// whether it is a colleague of the writer that something unknown is to be done with.
 func (c *clause) compound(i int) bool {
-	return c.speech.compounds && i+1 < len(c.tokens) && c.tokens[i+1].class == 0
+	far := i
+	switch {
+	case c.tokens[i].is(common):
+		far = i + 2
+	case c.speech.compounds:
+		far = i + 1
+	}
+	for j := i + 1; j <= far && j < len(c.tokens); j++ {
+		if c.tokens[j].class == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // inquires reports whether the clause is a question.

@@ -88,14 +88,17 @@ var international = lexicon{
 	other:   "user agent, agent smith, human resources, operator overloading, agent orange, ai agent, agent ai",
 }
 
+// languages is how many languages are written with spaces.
+const languages = 7
+
 // speeches are the languages written with spaces, in the order of preference when all else is equal.
-var speeches = []*speech{
+var speeches = [languages]*speech{
 	newSpeech(&lexEnglish), newSpeech(&lexSpanish), newSpeech(&lexFrench), newSpeech(&lexGerman),
 	newSpeech(&lexPortuguese), newSpeech(&lexItalian), newSpeech(&lexDutch),
 }
 
 // vocabulary is every word of every language; none of them is a misspelling.
-var vocabulary = newVocabulary(speeches)
+var vocabulary = newVocabulary(speeches[:])
 
 func newVocabulary(all []*speech) map[string]struct{} {
 	v := map[string]struct{}{}
@@ -213,25 +216,40 @@ type token struct {
 
 func (t token) is(c class) bool { return t.class&c != 0 }
 
-// tag finds the phrases of a clause, longest first, and counts the words that the language knows.
-func (s *speech) tag(c []word, extra [][]string) (tokens []token, familiar int) {
-	tokens = make([]token, 0, len(c))
+// tag finds the phrases of a clause, longest first.
+func (s *speech) tag(c []word, extra [][]string) []token {
+	tokens := make([]token, 0, len(c))
 	for i := 0; i < len(c); {
-		n, cl := s.match(c[i:])
-		for _, phrase := range extra {
-			if len(phrase) >= n && startsWith(c[i:], phrase) {
-				n, cl = len(phrase), complete
-			}
-		}
-		if cl != 0 {
-			familiar += n
-		}
+		n, cl := s.phrase(c[i:], extra)
 		tokens = append(tokens, token{cl, c[i].text})
 		i += max(n, 1)
 	}
-	return tokens, familiar
+	return tokens
 }
 
+// familiar is how many words of a clause the language knows.
+func (s *speech) familiar(c []word, extra [][]string) int {
+	known := 0
+	for i := 0; i < len(c); {
+		n, _ := s.phrase(c[i:], extra)
+		known += n
+		i += max(n, 1)
+	}
+	return known
+}
+
+// phrase returns the length and the class of the phrase that c starts with, configured ones included, or 0.
+func (s *speech) phrase(c []word, extra [][]string) (int, class) {
+	n, cl := s.match(c)
+	for _, phrase := range extra {
+		if len(phrase) >= n && startsWith(c, phrase) {
+			n, cl = len(phrase), complete
+		}
+	}
+	return n, cl
+}
+
+// match returns the length and the class of the phrase of the lexicon that c starts with, or 0.
 func (s *speech) match(c []word) (int, class) {
 next:
 	for _, e := range s.entries[c[0].text] {

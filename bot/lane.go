@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,34 +13,47 @@ import (
 	"snowbot/store"
 )
 
-// Times of a delivery. A send has to be over before its lease is, since a lease that has passed on
-// stops a settle but not a send.
+// Times of a delivery. A send has to be over leaseMargin before its lease is, since a lease that has passed on stops a
+// settle but not a send.
 const (
-	leaseTime   = 15 * time.Second
+	leaseTime   = 20 * time.Second
+	leaseMargin = 5 * time.Second
 	sendLimit   = 8 * time.Second
+	leastSend   = 3 * time.Second // what a send has to have left of its lease
 	settleLimit = 5 * time.Second
+	stopLimit   = 2 * time.Second // for letting go what waits, at the end
 )
 
 // Run works on the lanes and the timers until ctx ends, finishes what is in hand, and returns. An
 // error means that the store is lost.
 func (b *Bot) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, working := errgroup.WithContext(ctx)
 	for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot, store.ToTicks} {
 		for range b.workers {
-			g.Go(func() error { return b.work(ctx, d) })
+			g.Go(func() error { return b.work(working, d) })
+		}
+		if d != store.ToBot {
+			g.Go(func() error { return b.usher(working, d) })
 		}
 	}
-	g.Go(func() error { return b.keepTime(ctx) })
-	g.Go(func() error { return b.prune(ctx) })
-	g.Go(func() error { return b.typist.run(ctx) })
-	return g.Wait()
+	g.Go(func() error { return b.keepTime(working) })
+	g.Go(func() error { return b.prune(working) })
+	g.Go(func() error { return b.watch(working) })
+	g.Go(func() error { return b.typist.run(working) })
+	err := g.Wait()
+	b.letAllGo(context.WithoutCancel(ctx))
+	return err
 }
 
-// work handles deliveries of one direction.
+// work claims lanes of one direction and handles those that may go on. The others wait in the room.
 func (b *Bot) work(ctx context.Context, d store.Direction) error {
 	for ctx.Err() == nil {
+		if b.room.full(d) {
+			pause(ctx, 100*time.Millisecond)
+			continue
+		}
 		claimed := time.Now() // monotonic, and before the claim: the lease cannot be shorter than it looks
-		l, err := b.store.Claim(ctx, d, leaseTime, 1)
+		l, err := b.store.Claim(ctx, d, leaseTime, b.runLimit(d))
 		if errors.Is(err, store.ErrEmpty) {
 			err = b.store.Wait(ctx, d)
 		}
@@ -50,43 +64,262 @@ func (b *Bot) work(ctx context.Context, d store.Direction) error {
 			b.log.Error("cannot claim deliveries; will try again", "direction", d, "err", err)
 			pause(ctx, time.Second)
 		case l != nil:
-			b.handle(context.WithoutCancel(ctx), l, claimed)
+			b.receive(context.WithoutCancel(ctx), l, claimed)
 		}
 	}
 	return nil
 }
 
-// handle sends the head of a lane and settles it.
-func (b *Bot) handle(ctx context.Context, l *store.Lease, claimed time.Time) {
-	d := l.Deliveries[0]
-	log := b.log.With("delivery", d.ID, "kind", d.Kind, "lane", l.Lane.String())
-	sending, cancel := context.WithDeadline(ctx, claimed.Add(min(sendLimit, leaseTime-5*time.Second)))
-	sent, err := b.carry(sending, l.Lane, d)
-	cancel()
+// receive takes in a lane that was claimed, and handles what may go on now: that lane, or a more urgent one.
+func (b *Bot) receive(ctx context.Context, l *store.Lease, claimed time.Time) {
+	c := b.claim(ctx, l, claimed)
+	if c.host == nil {
+		b.handle(ctx, c)
+		return
+	}
+	b.room.enter(c)
+	for {
+		c, course, _ := b.room.take(l.Lane.Direction)
+		if c == nil {
+			return
+		}
+		b.follow(ctx, c, course)
+	}
+}
 
-	v := b.rules.judge(l.Lane.Direction, d, err, b.now())
-	var r store.Result
-	var ev event
-	switch v.fate {
-	case done:
-		r.Done, ev = 1, sent.worthTelling()
-	case never:
-		log.Warn("delivery given up", "why", v.why, "attempts", d.Failed+1, "err", err)
-		r.Next, r.Reason, r.Outcome = store.Bury, string(v.why), outcome(l.Lane.Direction, err)
-		ev = &failedEvent{to: l.Lane.Direction, delivery: d, body: sent.body, why: v.why}
+// claim works out what a lane has to wait for.
+func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *claim {
+	d := l.Deliveries[0]
+	to := l.Lane.Direction
+	c := &claim{lease: l, since: claimed, rank: rankOf(d.Kind), old: claimed.Add(d.Accepted.Add(b.rules.ageLimit(to, d.Kind)).Sub(b.now()))}
+	for _, other := range l.Deliveries[1:] {
+		c.rank = min(c.rank, rankOf(other.Kind))
+	}
+	if to == store.ToBot {
+		return c
+	}
+	loading, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	s, err := b.loadState(loading, l.Lane.Conversation)
+	if err != nil {
+		return c // the send fails in the same way, and that is dealt with there
+	}
+	c.state = s
+	switch {
+	case to == store.ToTeams:
+		c.host = b.hosts.get(teamsHost(s.Ref))
+		b.room.pace(c, l.Lane.Conversation, s.Ref.TenantID)
+	case d.Kind == kindAgent || d.Kind == kindTicket: // which look the employee up in Teams
+		c.host = b.hosts.get(instanceHost)
+		b.room.pace(c, l.Lane.Conversation, s.Ref.TenantID)
 	default:
-		log.Info("delivery will be tried again", "at", v.at, "attempts", d.Failed+1, "err", err)
-		r.Next, r.At, r.Outcome = store.Again, v.at, outcome(l.Lane.Direction, err)
-		if l.Lane.Direction == store.ToServiceNow && b.now().Sub(d.Accepted) > b.rules.OutageAfter {
-			ev = outageEvent{}
+		c.host = b.hosts.get(instanceHost)
+	}
+	return c
+}
+
+func (b *Bot) loadState(ctx context.Context, conversation string) (*state, error) {
+	r, err := b.store.Load(ctx, conversation)
+	if err != nil {
+		return nil, fmt.Errorf("load conversation: %w", err)
+	}
+	return decodeState(&r)
+}
+
+// usher hands the lanes that have waited to workers of its own, as soon as they may go on.
+func (b *Bot) usher(ctx context.Context, d store.Direction) error {
+	type task struct {
+		c      *claim
+		course course
+	}
+	tasks := make(chan task)
+	g := errgroup.Group{}
+	for range b.workers {
+		g.Go(func() error {
+			for t := range tasks {
+				b.follow(context.WithoutCancel(ctx), t.c, t.course)
+			}
+			return nil
+		})
+	}
+	kick := b.room.doors[d].kick
+	for ctx.Err() == nil {
+		c, course, pause := b.room.take(d)
+		if c != nil {
+			tasks <- task{c, course} // a worker is free within the limit of a send
+			continue
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-kick:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+	close(tasks)
+	return g.Wait()
+}
+
+// follow does with a claim what the room says.
+func (b *Bot) follow(ctx context.Context, c *claim, course course) {
+	switch course {
+	case goOn:
+		if time.Until(c.since.Add(leaseTime-leaseMargin)) < leastSend { // the workers were all at work
+			b.room.finish(c, 0, errNoCall)
+			b.release(ctx, c)
+			return
+		}
+		b.handle(ctx, c)
+	case giveUp:
+		b.conclude(ctx, c, b.held(c), nil, decision{fate: never, why: failTooOld})
+	default:
+		b.release(ctx, c)
+	}
+}
+
+// held is what there is to tell of a claim's head that was not sent.
+func (b *Bot) held(c *claim) []*sentEvent {
+	d := c.lease.Deliveries[0]
+	e := &sentEvent{to: c.lease.Lane.Direction, delivery: d}
+	var err error
+	if e.body, err = decodeBody(d.Body); err != nil {
+		e.body = body{}
+	}
+	return []*sentEvent{e}
+}
+
+// release gives a lane back. An employee whose words have waited for ServiceNow is told.
+func (b *Bot) release(ctx context.Context, c *claim) {
+	settling, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	l := c.lease
+	var ev event
+	if l.Lane.Direction == store.ToServiceNow && c.state != nil && c.state.Session != nil && !c.state.Outage &&
+		b.now().Sub(l.Deliveries[0].Accepted) > b.rules.OutageAfter {
+		ev = outageEvent{}
+	}
+	if err := b.settle(settling, l, store.Result{Next: store.Release}, ev); err != nil && !errors.Is(err, store.ErrFenced) {
+		b.log.Error("cannot give a lane back; it is free when its lease has run out", "lane", l.Lane.String(), "err", err)
+	}
+}
+
+// letAllGo gives back what waits when the workers have ended.
+func (b *Bot) letAllGo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	g := errgroup.Group{}
+	g.SetLimit(b.workers)
+	for _, c := range b.room.clear() {
+		g.Go(func() error { return b.store.Settle(ctx, c.lease, store.Result{Next: store.Release}, nil) })
+	}
+	if err := g.Wait(); err != nil && !errors.Is(err, store.ErrClosed) {
+		b.log.Info("lanes that waited are free when their leases have run out", "err", err)
+	}
+}
+
+// handle sends from the head of a lane and settles it.
+func (b *Bot) handle(ctx context.Context, c *claim) {
+	d := c.lease.Deliveries[0]
+	to := c.lease.Lane.Direction
+	if to == store.ToTeams && b.rules.NeverRepeat {
+		if d.Begun {
+			b.room.finish(c, 0, errNoCall)
+			b.conclude(ctx, c, b.held(c), errBegun, decision{fate: never, why: failUnclear})
+			return
+		}
+		beginning, cancel := context.WithTimeout(ctx, settleLimit)
+		err := b.store.Begin(beginning, c.lease)
+		cancel()
+		if err != nil { // or it was taken away meanwhile
+			b.room.finish(c, 0, errNoCall)
+			b.release(ctx, c)
+			return
 		}
 	}
-	b.metrics.delivered(l.Lane.Direction, d.Kind, v, b.now().Sub(d.Accepted))
+	deadline := c.since.Add(leaseTime - leaseMargin)
+	if limit := time.Now().Add(sendLimit); limit.Before(deadline) {
+		deadline = limit
+	}
+	sending, cancel := context.WithDeadline(ctx, deadline)
+	sent, call, err := b.carry(sending, c)
+	cancel()
+	if c.host != nil {
+		b.room.finish(c, call.teams, health(err, call.made))
+	}
+	v := b.rules.judge(to, c.known(d), err, b.now())
+	b.conclude(ctx, c, sent, err, v)
+}
+
+// errBegun is a send that was begun before a restart, under the policy that nothing is sent twice.
+var errBegun = errors.New("a send was begun, and nobody knows what came of it")
+
+// known returns the delivery with what is known of sends that it was part of.
+func (c *claim) known(d store.Delivery) store.Delivery {
+	if c.lease.Lane.Direction == store.ToTeams && c.state != nil && c.state.Apart != nil && c.state.Apart.Unclear {
+		d.Attempts = append(d.Attempts[:len(d.Attempts):len(d.Attempts)], store.Attempt{Outcome: unclearMark + "sent with others"})
+	}
+	return d
+}
+
+// conclude settles a claim of which the first deliveries were sent, or were not.
+func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err error, v decision) {
+	l, d, to, now := c.lease, c.lease.Deliveries[0], c.lease.Lane.Direction, b.now()
+	log := b.log.With("delivery", d.ID, "kind", d.Kind, "lane", l.Lane.String())
+	unsure := err != nil && classify(to, err).fate == unclear
+	merged := to == store.ToTeams && len(sent) > 1
+	split := merged && unsure
+	if merged && v.fate == never && v.why != failBlocked && !unsure {
+		v, split = decision{fate: again, at: now}, true // perhaps only one of them is refused
+	}
+	var r store.Result
+	var evs events
+	if v.fate == done {
+		r.Done = len(sent)
+		for _, e := range sent {
+			if e.worthTelling() || to == store.ToTeams && c.state != nil && c.state.Apart != nil {
+				evs = append(evs, e)
+			}
+			b.metrics.delivered(to, e.delivery.Kind, v, now.Sub(e.delivery.Accepted))
+		}
+	} else {
+		if r.Outcome = string(v.why); err != nil {
+			r.Outcome = outcome(to, err)
+		}
+		if split {
+			evs = append(evs, apartEvent{N: len(sent), Unclear: unsure})
+		}
+		b.metrics.delivered(to, d.Kind, v, now.Sub(d.Accepted))
+	}
+	switch v.fate {
+	case never:
+		log.Warn("delivery given up", "why", v.why, "attempts", d.Failed+1, "err", err)
+		r.Next, r.Reason = store.Bury, string(v.why)
+		evs = append(evs, &failedEvent{to: to, delivery: d, body: sent[0].body, why: v.why})
+	case again:
+		log.Info("delivery will be tried again", "at", v.at, "attempts", d.Failed+1, "err", err)
+		r.Next, r.At = store.Again, v.at
+		if unsure && to == store.ToTeams {
+			b.metrics.repeats("unclear outcome", len(sent))
+		}
+		if to == store.ToServiceNow && now.Sub(d.Accepted) > b.rules.OutageAfter {
+			evs = append(evs, outageEvent{})
+		}
+	}
+	if recent, busy := b.room.recent(c); recent != nil && (busy || len(evs) > 0) {
+		evs = append(evs, pacedEvent{recent})
+	}
+	var ev event
+	if len(evs) > 0 {
+		ev = evs
+	}
 	settling, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	if err := b.settle(settling, l, r, ev); err != nil { // the lease runs out and the delivery is repeated
 		log.Error("cannot settle delivery; it will be repeated", "err", err)
-		b.metrics.add([]count{{"possible repeats", "settle failed"}})
+		if v.fate == done && to == store.ToTeams {
+			b.metrics.repeats("settle failed", len(sent))
+		}
 	}
 }
 
@@ -96,59 +329,73 @@ func (b *Bot) settle(ctx context.Context, l *store.Lease, r store.Result, ev eve
 	}
 	var counts []count
 	seed := l.Deliveries[0].ID + "+" // unique, since a delivery ends once, and the same in every run
-	if r.Next == store.Again {
-		seed += r.At.UTC().Format("150405.000")
+	if r.Done == 0 && r.Next != store.Bury {
+		seed += b.now().UTC().Format("150405.000000")
 	}
-	err := b.store.Settle(ctx, l, r, func(t *store.Turn) error { return b.transit(t, seed, ev, &counts) })
+	f := b.facts()
+	err := b.store.Settle(ctx, l, r, func(t *store.Turn) error { return b.transit(t, seed, ev, f, &counts) })
 	if err == nil {
 		b.metrics.add(counts)
 	}
 	return err
 }
 
-// carry makes one send. The result has the body even when there is an error. A panic is a failed
-// attempt like any other.
-func (b *Bot) carry(ctx context.Context, lane store.Lane, d store.Delivery) (sent *sentEvent, err error) {
-	sent = &sentEvent{to: lane.Direction, delivery: d}
+// A call is what a send did on the way.
+type call struct {
+	made  bool // the host of the lane was called
+	teams int  // calls of Teams that were answered, or may have been
+}
+
+// carry makes one send, of one delivery or of several at once. There is an event for each, with its body even when
+// there is an error. A panic is a failed attempt like any other.
+func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call, err error) {
+	l := c.lease
+	sent = []*sentEvent{{to: l.Lane.Direction, delivery: l.Deliveries[0]}}
 	defer func() {
 		if p := recover(); p != nil {
-			b.log.Error("send failed in an unforeseen way", "delivery", d.ID, "kind", d.Kind, "stack", string(debug.Stack()))
+			b.log.Error("send failed in an unforeseen way", "delivery", l.Deliveries[0].ID, "kind", l.Deliveries[0].Kind, "stack", string(debug.Stack()))
 			b.metrics.add([]count{{"panics", ""}})
 			err = errors.New("panic while sending")
 		}
 	}()
-	if sent.body, err = decodeBody(d.Body); err != nil {
-		return sent, errBroken
+	var bodies []body
+	for _, d := range l.Deliveries {
+		x, broken := decodeBody(d.Body)
+		if broken != nil {
+			break
+		}
+		bodies = append(bodies, x)
 	}
-	r, err := b.store.Load(ctx, lane.Conversation)
-	if err != nil {
-		return sent, fmt.Errorf("load conversation: %w", err)
+	if len(bodies) == 0 {
+		return sent, call, errBroken
 	}
-	s, err := decodeState(&r)
-	if err != nil {
-		return sent, errBroken
+	sent[0].body = bodies[0]
+	if l.Lane.Direction == store.ToBot {
+		return sent, call, b.toBot(ctx, sent[0])
 	}
-	switch lane.Direction {
+	if c.state == nil || c.waited {
+		if c.state, err = b.loadState(ctx, l.Lane.Conversation); err != nil {
+			return sent, call, err
+		}
+	}
+	n := b.together(c, bodies)
+	for i := 1; i < n; i++ {
+		sent = append(sent, &sentEvent{to: l.Lane.Direction, delivery: l.Deliveries[i], body: bodies[i]})
+	}
+	switch l.Lane.Direction {
 	case store.ToTeams:
-		return sent, b.toTeams(ctx, s, sent)
+		err = b.toTeams(ctx, c.state, sent, &call)
 	case store.ToServiceNow:
-		return sent, b.toServiceNow(ctx, lane.Conversation, s, sent)
-	case store.ToTicks:
-		return sent, b.toTicks(ctx, s, sent)
+		err = b.toServiceNow(ctx, l.Lane.Conversation, c.state, sent[0], &call)
 	default:
-		return sent, b.toBot(ctx, sent)
+		err = b.toTicks(ctx, c.state, sent, &call)
 	}
+	return sent, call, err
 }
 
-// worthTelling returns the event if a transition is to see it, else nil.
-func (e *sentEvent) worthTelling() event {
-	switch {
-	case e.to == store.ToTicks,
-		e.to == store.ToTeams && e.delivery.Kind != kindCard && e.body.MessageID == "":
-		return nil
-	default:
-		return e
-	}
+// worthTelling reports whether a transition is to see it.
+func (e *sentEvent) worthTelling() bool {
+	return e.to != store.ToTicks && (e.to != store.ToTeams || e.delivery.Kind == kindCard || e.body.MessageID != "")
 }
 
 // outcome is what is kept of an attempt: ids and codes.
@@ -160,51 +407,14 @@ func outcome(to store.Direction, err error) string {
 	return cut(s, 200)
 }
 
-// keepTime lets timers run out.
-func (b *Bot) keepTime(ctx context.Context) error {
-	const slice = 100
-	for ctx.Err() == nil {
-		due, err := b.store.Due(ctx, slice)
-		if err != nil && ctx.Err() == nil {
-			if errors.Is(err, store.ErrClosed) {
-				return err
-			}
-			b.log.Error("cannot read timers; will try again", "err", err)
-		}
-		for _, conversation := range due {
-			if err := b.apply(ctx, conversation, nil, timerEvent{}); err != nil && ctx.Err() == nil {
-				b.log.Error("cannot handle timer; will try again", "conversation", conversation, "err", err)
-			}
-		}
-		if len(due) < slice {
-			pause(ctx, time.Second)
+// unclearAttempts returns how many sends of a delivery may have taken effect.
+func unclearAttempts(d store.Delivery) (n int) {
+	for _, t := range d.Attempts {
+		if strings.HasPrefix(t.Outcome, unclearMark) {
+			n++
 		}
 	}
-	return nil
-}
-
-// prune removes what has been kept long enough.
-func (b *Bot) prune(ctx context.Context) error {
-	for ctx.Err() == nil {
-		now := b.now()
-		more, err := b.store.Prune(ctx, store.Limits{
-			Lines:         now.Add(-b.rules.KeepTranscript),
-			DeadLetters:   now.Add(-b.rules.KeepDeadLetters),
-			Conversations: now.Add(-b.rules.KeepConversations),
-		})
-		if err != nil && ctx.Err() == nil {
-			if errors.Is(err, store.ErrClosed) {
-				return err
-			}
-			b.log.Error("cannot prune; will try again", "err", err)
-		}
-		if more {
-			pause(ctx, 100*time.Millisecond) // others write too
-		} else {
-			pause(ctx, time.Minute)
-		}
-	}
-	return nil
+	return n
 }
 
 // pause waits, or returns early when ctx ends.

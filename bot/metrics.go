@@ -13,10 +13,11 @@ import (
 type metrics struct {
 	events     *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
+	possible   *prometheus.CounterVec
 	age        *prometheus.HistogramVec
 }
 
-func newMetrics(r prometheus.Registerer, st store.Store) *metrics {
+func newMetrics(r prometheus.Registerer, b *Bot) *metrics {
 	m := &metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "snowbot_conversation_events_total",
@@ -26,6 +27,10 @@ func newMetrics(r prometheus.Registerer, st store.Store) *metrics {
 			Name: "snowbot_deliveries_total",
 			Help: "Sends that were tried, by direction, kind and outcome.",
 		}, []string{"direction", "kind", "outcome"}),
+		possible: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "snowbot_possible_repeats_total",
+			Help: "Sends to Teams that may show twice, by cause: repeats after an unclear outcome, sends in hand at an unclean end, and sends that were done and could not be settled.",
+		}, []string{"cause"}),
 		age: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "snowbot_delivery_age_seconds",
 			Help:    "Age of what was delivered, from its acceptance.",
@@ -33,7 +38,7 @@ func newMetrics(r prometheus.Registerer, st store.Store) *metrics {
 		}, []string{"direction"}),
 	}
 	if r != nil {
-		r.MustRegister(m.events, m.deliveries, m.age, gauges{st})
+		r.MustRegister(m.events, m.deliveries, m.possible, m.age, gauges{b})
 	}
 	return m
 }
@@ -43,6 +48,8 @@ func (m *metrics) add(counts []count) {
 		m.events.WithLabelValues(c.what, c.label).Inc()
 	}
 }
+
+func (m *metrics) repeats(cause string, n int) { m.possible.WithLabelValues(cause).Add(float64(n)) }
 
 func (m *metrics) delivered(d store.Direction, kind string, v decision, age time.Duration) {
 	switch v.fate {
@@ -56,12 +63,14 @@ func (m *metrics) delivered(d store.Direction, kind string, v decision, age time
 	}
 }
 
-// gauges collect what the store counts.
-type gauges struct{ store store.Store }
+// gauges collect what is not counted here: by the store, and by those who wait.
+type gauges struct{ bot *Bot }
 
 var (
 	waitingDesc = prometheus.NewDesc("snowbot_deliveries_waiting", "Deliveries in lanes, by direction.", []string{"direction"}, nil)
 	deadDesc    = prometheus.NewDesc("snowbot_dead_letters", "Deliveries given up and kept.", nil, nil)
+	heldDesc    = prometheus.NewDesc("snowbot_lanes_held", "Lanes in hand that wait for a rate window or for a host, by direction.", []string{"direction"}, nil)
+	outDesc     = prometheus.NewDesc("snowbot_host_out", "1 while the breaker of a host is open.", []string{"host"}, nil)
 	liveDesc    = prometheus.NewDesc("snowbot_sessions_live", "Sessions that are on.", nil, nil)
 )
 
@@ -69,12 +78,24 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- waitingDesc
 	ch <- deadDesc
 	ch <- liveDesc
+	ch <- heldDesc
+	ch <- outDesc
 }
 
 func (w gauges) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // a scrape has no context
 	defer cancel()
-	s, err := w.store.Stats(ctx)
+	for d, n := range w.bot.room.lanes() {
+		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, float64(n), string(d))
+	}
+	for name, out := range w.bot.hosts.state() {
+		n := 0.0
+		if out {
+			n = 1
+		}
+		ch <- prometheus.MustNewConstMetric(outDesc, prometheus.GaugeValue, n, name)
+	}
+	s, err := w.bot.store.Stats(ctx)
 	if err != nil {
 		return
 	}

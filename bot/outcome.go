@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"snowbot/adapter"
@@ -91,6 +90,8 @@ func classify(to store.Direction, err error) answer {
 		return answer{fate: done}
 	case errors.Is(err, errOver):
 		return answer{fate: never, why: failOver}
+	case errors.Is(err, errBegun):
+		return answer{fate: never, why: failUnclear}
 	case errors.Is(err, errBroken), errors.As(err, &he):
 		return answer{fate: never, why: failBroken}
 	case to == store.ToBot:
@@ -183,13 +184,7 @@ const unclearMark = "unclear: "
 func (r *Rules) judge(to store.Direction, d store.Delivery, err error, now time.Time) decision {
 	a := classify(to, err)
 	if to == store.ToTeams && a.fate == unclear {
-		repeated := 0
-		for _, t := range d.Attempts {
-			if strings.HasPrefix(t.Outcome, unclearMark) {
-				repeated++
-			}
-		}
-		if r.NeverRepeat || a.once && repeated > 0 {
+		if r.NeverRepeat || a.once && unclearAttempts(d) > 0 {
 			return decision{fate: never, why: failUnclear}
 		}
 	}

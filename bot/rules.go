@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"errors"
 	"strings"
 	"time"
 )
@@ -27,8 +28,15 @@ type Rules struct {
 	OutageAfter time.Duration
 	// NeverRepeat gives up a send to Teams whose outcome is unclear, rather than risk that it shows twice.
 	NeverRepeat bool
-	// Ticks has delivery reports sent to the agent.
-	Ticks bool
+	// Ticks has delivery reports sent to the agent. TicksAuto pauses them for an hour when the instance says that it
+	// does not take any.
+	Ticks, TicksAuto bool
+
+	// Pacing has sends to Teams wait for the windows that Teams allows a conversation and for the rate of the tenant, and has
+	// words of the agent that wait go out as one message. Without it only what Teams says itself (Retry-After) is honoured.
+	Pacing bool
+	// TenantRate is how many calls of Teams are made in a second for one tenant at most, with Pacing. Default 30.
+	TenantRate int
 
 	// KeepTranscript, KeepDeadLetters and KeepConversations are how long these are kept. Defaults 7, 30 and 400 days.
 	KeepTranscript, KeepDeadLetters, KeepConversations time.Duration
@@ -76,6 +84,12 @@ func (r Rules) withDefaults() (Rules, error) {
 	or(&r.KeepTranscript, 7*day)
 	or(&r.KeepDeadLetters, 30*day)
 	or(&r.KeepConversations, 400*day)
+	switch {
+	case r.TenantRate < 0:
+		return r, errors.New("the rate of a tenant is negative")
+	case r.TenantRate == 0:
+		r.TenantRate = 30
+	}
 	if r.Resolve == nil {
 		r.Resolve = func(raw string) (string, bool) { return raw, false }
 	}

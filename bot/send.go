@@ -13,15 +13,31 @@ import (
 	"snowbot/store"
 )
 
-// toTeams sends an activity. The status card is updated in place once it has an id.
-func (b *Bot) toTeams(ctx context.Context, s *state, e *sentEvent) (err error) {
+// toTeams sends an activity, or several as one.
+func (b *Bot) toTeams(ctx context.Context, s *state, sent []*sentEvent, call *call) (err error) {
+	e := sent[0]
 	if e.body.Activity == nil {
 		return errBroken
 	}
-	if e.delivery.Kind != kindCard {
-		e.activityID, err = b.teams.Send(ctx, s.Ref, e.body.Activity)
-		return err
+	if e.delivery.Kind == kindCard {
+		return b.toCard(ctx, s, e, call)
 	}
+	a := e.body.Activity
+	if len(sent) > 1 {
+		bodies := make([]body, 0, len(sent))
+		for _, e := range sent {
+			bodies = append(bodies, e.body)
+		}
+		a = merge(bodies)
+	}
+	call.made = true
+	call.teams++
+	e.activityID, err = b.teams.Send(ctx, s.Ref, a)
+	return err
+}
+
+// toCard sends the status card, or updates it in place once it has an id.
+func (b *Bot) toCard(ctx context.Context, s *state, e *sentEvent, call *call) (err error) {
 	var now card
 	if s.live(e.delivery.Session) {
 		now = s.Session.Card
@@ -31,12 +47,15 @@ func (b *Bot) toTeams(ctx context.Context, s *state, e *sentEvent) (err error) {
 	if now.Version > e.body.Version {
 		return nil // a newer one is behind it in the lane
 	}
+	call.made = true
+	call.teams++
 	if now.ActivityID != "" {
 		err := b.teams.Update(ctx, s.Ref, now.ActivityID, e.body.Activity)
 		var ae *adapter.Error
 		if !errors.As(err, &ae) || ae.StatusCode != http.StatusNotFound {
 			return err
 		}
+		call.teams++
 	}
 	e.activityID, err = b.teams.Send(ctx, s.Ref, e.body.Activity)
 	return err
@@ -55,7 +74,7 @@ func (b *Bot) chat(s *state, id string) (chat snow.Chat, known bool) {
 	return chat, chat.UserID != ""
 }
 
-func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e *sentEvent) error {
+func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e *sentEvent, call *call) error {
 	id := e.delivery.Session
 	chat, known := b.chat(s, id)
 	request := requestID(id, e.delivery.ID)
@@ -64,11 +83,12 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 		if !s.live(id) {
 			return nil // cancelled before it was sent
 		}
-		return b.requestAgent(ctx, conversation, s, chat, request, e)
+		return b.requestAgent(ctx, conversation, s, chat, request, e, call)
 	case kindWords:
 		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) {
 			return errOver
 		}
+		call.made = true
 		return b.snow.Say(ctx, chat, snow.Words{
 			RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Selected: e.body.Selected,
 		})
@@ -76,6 +96,7 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 		if !known {
 			return nil // ServiceNow never heard of it
 		}
+		call.made = true
 		err := b.snow.End(ctx, chat, request)
 		if classify(store.ToServiceNow, err).fate == never {
 			b.log.Info("ServiceNow did not take the end of a session; it is over anyway", "session", id, "err", err)
@@ -83,7 +104,7 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 		}
 		return err
 	case kindTicket:
-		return b.ticket(ctx, conversation, s, id, e)
+		return b.ticket(ctx, conversation, s, id, e, call)
 	default:
 		return errBroken
 	}
@@ -93,7 +114,8 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 const historyLines = 100
 
 // requestAgent announces the employee, looked up in the roster, and asks for an agent.
-func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, chat snow.Chat, request string, e *sentEvent) error {
+func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, chat snow.Chat, request string, e *sentEvent, call *call) error {
+	call.teams++
 	m, err := b.teams.Member(ctx, s.Ref, s.Session.Person)
 	if err != nil {
 		var ae *adapter.Error
@@ -120,6 +142,7 @@ func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, c
 		}
 	}
 	e.userID, e.email = chat.UserID, chat.Email
+	call.made = true
 	return b.snow.RequestAgent(ctx, chat, snow.AgentRequest{
 		RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Context: variables, History: lines, Locale: s.Ref.Locale,
 	})
@@ -148,7 +171,7 @@ func (b *Bot) transcript(ctx context.Context, conversation string) ([]snow.Histo
 }
 
 // ticket creates the incident that stands in for an agent.
-func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id string, e *sentEvent) error {
+func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id string, e *sentEvent, call *call) error {
 	lines, err := b.transcript(ctx, conversation)
 	if err != nil {
 		return err
@@ -164,10 +187,12 @@ func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id stri
 	}
 	chat, _ := b.chat(s, id)
 	if chat.Email == "" {
+		call.teams++
 		if m, err := b.teams.Member(ctx, s.Ref, s.Ref.UserID); err == nil {
 			chat.Email = firstOf(m.Email, m.UserPrincipalName)
 		}
 	}
+	call.made = true
 	if chat.Email != "" {
 		users, err := b.snow.FindUser(ctx, chat.Email)
 		if err != nil {
@@ -181,19 +206,25 @@ func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id stri
 	return err
 }
 
-// toTicks reports what became of an agent's message.
-func (b *Bot) toTicks(ctx context.Context, s *state, e *sentEvent) error {
-	chat, known := b.chat(s, e.delivery.Session)
-	if !known {
+// toTicks reports what became of messages of an agent, all in one call. The last of them names the request, so that a
+// repeat with more of them is another request.
+func (b *Bot) toTicks(ctx context.Context, s *state, sent []*sentEvent, call *call) error {
+	chat, known := b.chat(s, sent[0].delivery.Session)
+	if !known || b.ticksOff() {
 		return nil
 	}
-	status := snow.SentToUser
-	if e.body.Failed {
-		status = snow.ExternalError
+	receipts := make([]snow.Receipt, 0, len(sent))
+	for _, e := range sent {
+		r := snow.Receipt{MessageID: e.body.MessageID, Status: snow.SentToUser}
+		if e.body.Failed {
+			r.Status = snow.ExternalError
+		}
+		receipts = append(receipts, r)
 	}
-	err := b.snow.Report(ctx, chat, requestID(chat.SessionID, e.delivery.ID), []snow.Receipt{{MessageID: e.body.MessageID, Status: status}})
+	call.made = true
+	err := b.snow.Report(ctx, chat, requestID(chat.SessionID, sent[len(sent)-1].delivery.ID), receipts)
 	if errors.Is(err, snow.ErrNotEnabled) {
-		b.metrics.add([]count{{"ticks refused", ""}})
+		b.refuseTicks()
 		return nil
 	}
 	return err

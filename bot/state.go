@@ -46,6 +46,19 @@ type state struct {
 	Offer string `json:"offer,omitempty"`
 	// Outage reports that the employee was told that ServiceNow cannot be reached.
 	Outage bool `json:"outage,omitempty"`
+	// Lapsed is when ServiceNow closed a chat because the employee had been silent.
+	Lapsed time.Time `json:"lapsed,omitzero"`
+	// Sent are the recent sends to Teams, so that they are known after a restart and to another replica.
+	Sent *sends `json:"sent,omitempty"`
+	// Apart is set after several messages went to Teams as one and it did not come to a good end.
+	Apart *apart `json:"apart,omitempty"`
+}
+
+// An apart says that the first deliveries in the lane to Teams go one by one, having been sent together before.
+type apart struct {
+	N int `json:"n"`
+	// Unclear reports that they may have been shown, so that each may be repeated once.
+	Unclear bool `json:"unclear,omitempty"`
 }
 
 // A session is one escalation, from the wish for an agent to its end.

@@ -45,6 +45,8 @@ var textsGerman = map[TextKey]string{
 	TextNoticeIdleWarning:         "Sind Sie noch da? Ohne eine Nachricht schließt der Chat in etwa {minutes} Min.",
 	TextNoticeOutage:              "Der Service Desk ist gerade nicht erreichbar. Ich versuche es weiter und gebe weiter, was Sie schreiben.",
 	TextNoticeOutageOver:          "Der Service Desk ist wieder erreichbar. Was Sie geschrieben haben, wird weitergegeben.",
+	TextNoticeUnreachable:         "Der Service Desk ist gerade nicht erreichbar, daher kann ich Sie nicht mit einem Menschen verbinden.",
+	TextNoticeLapsed:              "Der letzte Chat wurde geschlossen, weil eine Weile nichts geschrieben wurde. Möchten Sie wieder mit einem Menschen sprechen?",
 	TextNoticeNotDelivered:        "Ihre Nachricht konnte nicht zugestellt werden.",
 	TextNoticeNotDeliveredTooOld:  "Ihre Nachricht konnte nicht rechtzeitig zugestellt werden und wurde daher nicht gesendet.",
 	TextNoticeNotDeliveredOver:    "Ihre Nachricht wurde nicht zugestellt, weil der Chat schon vorbei war.",

@@ -45,6 +45,8 @@ var textsEnglish = map[TextKey]string{
 	TextNoticeIdleWarning:         "Are you still there? Without a message the chat will close in about {minutes} min.",
 	TextNoticeOutage:              "The service desk can't be reached right now. I keep trying and will pass on what you write.",
 	TextNoticeOutageOver:          "The service desk can be reached again. What you wrote is being passed on.",
+	TextNoticeUnreachable:         "The service desk can't be reached right now, so I can't bring you to a person.",
+	TextNoticeLapsed:              "The last chat was closed because nothing was written for a while. Would you like to talk to a person again?",
 	TextNoticeNotDelivered:        "Your message could not be delivered.",
 	TextNoticeNotDeliveredTooOld:  "Your message could not be delivered in time, so it was not sent.",
 	TextNoticeNotDeliveredOver:    "Your message was not delivered because the chat was already over.",

@@ -45,6 +45,8 @@ var textsSpanish = map[TextKey]string{
 	TextNoticeIdleWarning:         "¿Sigues ahí? Si no escribes, el chat se cerrará en unos {minutes} min.",
 	TextNoticeOutage:              "Ahora no se puede contactar con el servicio de ayuda. Sigo intentándolo y pasaré lo que escribas.",
 	TextNoticeOutageOver:          "El servicio de ayuda vuelve a responder. Lo que escribiste se está enviando.",
+	TextNoticeUnreachable:         "Ahora no se puede contactar con el servicio de ayuda, así que no puedo ponerte con una persona.",
+	TextNoticeLapsed:              "El último chat se cerró porque no se escribió nada durante un rato. ¿Quieres volver a hablar con una persona?",
 	TextNoticeNotDelivered:        "No se pudo entregar tu mensaje.",
 	TextNoticeNotDeliveredTooOld:  "Tu mensaje no se pudo entregar a tiempo, por eso no se envió.",
 	TextNoticeNotDeliveredOver:    "Tu mensaje no se entregó porque el chat ya estaba cerrado.",

@@ -45,6 +45,8 @@ var textsFrench = map[TextKey]string{
 	TextNoticeIdleWarning:         "Êtes-vous toujours là ? Sans message, le chat se fermera dans environ {minutes} min.",
 	TextNoticeOutage:              "Le service d'assistance est injoignable pour le moment. Je continue d'essayer et je transmettrai ce que vous écrivez.",
 	TextNoticeOutageOver:          "Le service d'assistance répond de nouveau. Ce que vous avez écrit est en cours d'envoi.",
+	TextNoticeUnreachable:         "Le service d'assistance est injoignable pour le moment, je ne peux donc pas vous mettre en relation avec une personne.",
+	TextNoticeLapsed:              "Le dernier chat a été fermé car rien n'a été écrit pendant un moment. Voulez-vous parler de nouveau à une personne ?",
 	TextNoticeNotDelivered:        "Votre message n'a pas pu être remis.",
 	TextNoticeNotDeliveredTooOld:  "Votre message n'a pas pu être remis à temps, il n'a donc pas été envoyé.",
 	TextNoticeNotDeliveredOver:    "Votre message n'a pas été remis, car le chat était déjà fermé.",

@@ -28,7 +28,7 @@ var textsItalian = map[TextKey]string{
 	TextButtonEnd:          "Termina chat",
 	TextButtonSendAgain:    "Invia di nuovo",
 	TextButtonTicket:       "Apri una segnalazione",
-	TextButtonTalkToPerson: "Parla con una persona",
+	TextButtonTalkToPerson: "Parlare con una persona",
 
 	TextNoticeConnecting:          "Un momento, sto cercando un operatore.",
 	TextNoticeJoined:              "{name} è entrato in chat. Quello che scrivi adesso arriva a questa persona.",
@@ -45,6 +45,8 @@ var textsItalian = map[TextKey]string{
 	TextNoticeIdleWarning:         "Ci sei ancora? Senza messaggi la chat si chiude tra circa {minutes} min.",
 	TextNoticeOutage:              "Il servizio di assistenza non è raggiungibile al momento. Continuo a provare e inoltrerò quello che scrivi.",
 	TextNoticeOutageOver:          "Il servizio di assistenza è di nuovo raggiungibile. Quello che hai scritto viene inoltrato.",
+	TextNoticeUnreachable:         "Il servizio di assistenza non è raggiungibile al momento, quindi non posso metterti in contatto con una persona.",
+	TextNoticeLapsed:              "L'ultima chat è stata chiusa perché per un po' non è stato scritto nulla. Vuoi parlare di nuovo con una persona?",
 	TextNoticeNotDelivered:        "Non è stato possibile consegnare il tuo messaggio.",
 	TextNoticeNotDeliveredTooOld:  "Non è stato possibile consegnare il tuo messaggio in tempo, quindi non è stato inviato.",
 	TextNoticeNotDeliveredOver:    "Il tuo messaggio non è stato consegnato perché la chat era già chiusa.",

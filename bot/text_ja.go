@@ -45,6 +45,8 @@ var textsJapanese = map[TextKey]string{
 	TextNoticeIdleWarning:         "まだいらっしゃいますか? メッセージがないと、約 {minutes} 分後にチャットが閉じます。",
 	TextNoticeOutage:              "ただいまサービスデスクにつながりません。再試行を続け、お書きになった内容をお届けします。",
 	TextNoticeOutageOver:          "サービスデスクにつながりました。お書きになった内容をお届けしています。",
+	TextNoticeUnreachable:         "ただいまサービスデスクにつながらないため、担当者におつなぎできません。",
+	TextNoticeLapsed:              "しばらく入力がなかったため、前回のチャットは閉じられました。もう一度担当者と話しますか？",
 	TextNoticeNotDelivered:        "メッセージを届けられませんでした。",
 	TextNoticeNotDeliveredTooOld:  "メッセージを時間内に届けられなかったため、送信しませんでした。",
 	TextNoticeNotDeliveredOver:    "チャットがすでに閉じていたため、メッセージは届きませんでした。",

@@ -50,6 +50,8 @@ const (
 	TextNoticeIdleWarning         TextKey = "noticeIdleWarning" // {minutes}, a number
 	TextNoticeOutage              TextKey = "noticeOutage"
 	TextNoticeOutageOver          TextKey = "noticeOutageOver"
+	TextNoticeUnreachable         TextKey = "noticeUnreachable"  // asked for a person during an outage
+	TextNoticeLapsed              TextKey = "noticeLapsed"       // back after ServiceNow closed a silent chat; offers another one
 	TextNoticeNotDelivered        TextKey = "noticeNotDelivered" // the reason is not known
 	TextNoticeNotDeliveredTooOld  TextKey = "noticeNotDeliveredTooOld"
 	TextNoticeNotDeliveredOver    TextKey = "noticeNotDeliveredOver" // the chat had ended

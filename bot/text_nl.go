@@ -45,6 +45,8 @@ var textsDutch = map[TextKey]string{
 	TextNoticeIdleWarning:         "Ben je er nog? Zonder bericht sluit de chat over ongeveer {minutes} min.",
 	TextNoticeOutage:              "De servicedesk is nu niet bereikbaar. Ik blijf het proberen en geef door wat je schrijft.",
 	TextNoticeOutageOver:          "De servicedesk is weer bereikbaar. Wat je schreef, wordt doorgegeven.",
+	TextNoticeUnreachable:         "De servicedesk is nu niet bereikbaar, dus ik kan je niet met een mens verbinden.",
+	TextNoticeLapsed:              "De vorige chat is gesloten omdat er een tijdje niets werd geschreven. Wil je weer met een mens praten?",
 	TextNoticeNotDelivered:        "Je bericht kon niet worden bezorgd.",
 	TextNoticeNotDeliveredTooOld:  "Je bericht kon niet op tijd worden bezorgd en is daarom niet verstuurd.",
 	TextNoticeNotDeliveredOver:    "Je bericht is niet bezorgd omdat de chat al voorbij was.",

@@ -45,6 +45,8 @@ var textsPortuguese = map[TextKey]string{
 	TextNoticeIdleWarning:         "Você ainda está aí? Sem mensagens, o chat fecha em cerca de {minutes} min.",
 	TextNoticeOutage:              "A central de serviços não está acessível agora. Continuo tentando e vou passar o que você escrever.",
 	TextNoticeOutageOver:          "A central de serviços voltou a responder. O que você escreveu está sendo enviado.",
+	TextNoticeUnreachable:         "A central de serviços não está acessível agora, então não posso conectar você a uma pessoa.",
+	TextNoticeLapsed:              "O último chat foi fechado porque nada foi escrito por um tempo. Quer falar com uma pessoa de novo?",
 	TextNoticeNotDelivered:        "A sua mensagem não pôde ser entregue.",
 	TextNoticeNotDeliveredTooOld:  "A sua mensagem não pôde ser entregue a tempo, por isso não foi enviada.",
 	TextNoticeNotDeliveredOver:    "A sua mensagem não foi entregue porque o chat já estava fechado.",

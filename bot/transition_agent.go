@@ -132,6 +132,12 @@ func (c *change) show(it snow.Item) {
 
 // over ends the session because ServiceNow says so.
 func (c *change) over() {
+	if s := c.state.Session; s.Warned && s.Phase == connected && !c.now.Before(s.Spoke.Add(c.rules.IdleWarning)) {
+		// ServiceNow's own limit on silence.
+		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTimedOut)})
+		c.state.Lapsed = c.now
+		return
+	}
 	if c.state.Session.Phase == connected {
 		c.end(ending{reason: EndedByAgent, text: c.texts().Say(TextNoticeEndedByAgent)})
 		return

@@ -25,9 +25,9 @@ func (e *sentEvent) raw() []byte { return e.delivery.Body }
 
 func (e *sentEvent) apply(c *change) {
 	if e.to == store.ToServiceNow && c.state.Outage {
-		c.state.Outage = false
-		c.notice(c.texts().Say(TextNoticeOutageOver))
+		outageOverEvent{}.apply(c)
 	}
+	c.leaves(e.to)
 	id := e.delivery.Session
 	switch {
 	case e.delivery.Kind == kindCard:
@@ -83,6 +83,10 @@ func (c *change) tick(d store.Delivery, b body, failed bool) {
 	if b.MessageID == "" || !c.rules.Ticks {
 		return
 	}
+	if c.facts.ticksOff {
+		c.count("ticks off", "")
+		return
+	}
 	c.send(store.ToTicks, kindTick, d.Session, body{MessageID: b.MessageID, Failed: failed})
 }
 
@@ -111,6 +115,7 @@ func (e *failedEvent) raw() []byte { return e.delivery.Body }
 
 func (e *failedEvent) apply(c *change) {
 	c.count("given up", string(e.why))
+	c.leaves(e.to)
 	id, t := e.delivery.Session, c.texts()
 	switch e.delivery.Kind {
 	case kindAgent:
@@ -159,8 +164,66 @@ type outageEvent struct{}
 func (outageEvent) raw() []byte { return nil }
 
 func (outageEvent) apply(c *change) {
-	if !c.state.Outage {
+	if c.state.Session != nil && !c.state.Outage {
 		c.state.Outage = true
 		c.notice(c.texts().Say(TextNoticeOutage))
+		c.count("outages told", "")
 	}
+}
+
+// An outageOverEvent says that ServiceNow is reached again.
+type outageOverEvent struct{}
+
+func (outageOverEvent) raw() []byte { return nil }
+
+func (outageOverEvent) apply(c *change) {
+	if c.state.Outage {
+		c.state.Outage = false
+		c.notice(c.texts().Say(TextNoticeOutageOver))
+	}
+}
+
+// leaves notes that a delivery leaves its lane.
+func (c *change) leaves(to store.Direction) {
+	if to != store.ToTeams || c.state.Apart == nil {
+		return
+	}
+	if c.state.Apart.N--; c.state.Apart.N <= 0 {
+		c.state.Apart = nil
+	}
+}
+
+// An apartEvent says that deliveries that were sent as one message are to go one by one.
+type apartEvent apart
+
+func (apartEvent) raw() []byte { return nil }
+
+func (e apartEvent) apply(c *change) {
+	a := apart(e)
+	c.state.Apart = &a
+	c.count("sent apart", "")
+}
+
+// A pacedEvent says when there were sends to Teams.
+type pacedEvent struct{ sent *sends }
+
+func (pacedEvent) raw() []byte { return nil }
+
+func (e pacedEvent) apply(c *change) { c.state.Sent = e.sent }
+
+// events are several events of one commit, in order.
+type events []event
+
+func (e events) apply(c *change) {
+	for _, ev := range e {
+		ev.apply(c)
+	}
+}
+
+// raw is that of the first one: the others come of it.
+func (e events) raw() []byte {
+	if len(e) == 0 {
+		return nil
+	}
+	return e[0].raw()
 }

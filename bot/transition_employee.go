@@ -3,6 +3,7 @@ package bot
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"snowbot/adapter"
 	"snowbot/store"
@@ -60,7 +61,13 @@ func (e *employeeEvent) message(c *change) {
 		c.notice(c.texts().Say(TextNoticeNothingToEnd))
 	case s == nil && e.intent == IntentAgent:
 		c.say(fromEmployee, e.ref.UserName, e.text)
+		c.state.Lapsed = time.Time{}
 		c.escalate(e)
+	case s == nil && e.text != "" && c.lapsed():
+		c.say(fromEmployee, e.ref.UserName, e.text)
+		c.state.Lapsed = time.Time{}
+		t := c.texts()
+		c.offer(t.Say(TextNoticeLapsed), button{Verb: verbTalk, Title: t.Say(TextButtonTalkToPerson), Text: e.text})
 	case s == nil:
 		e.ask(c)
 	case s.Phase != connected && e.command != CommandNone && e.own(s):
@@ -70,6 +77,14 @@ func (e *employeeEvent) message(c *change) {
 	default:
 		e.relay(c, e.words(s), false)
 	}
+}
+
+// lapsedFor is how long an employee who comes back to a chat that was closed for silence is offered another one.
+const lapsedFor = time.Hour
+
+// lapsed reports whether ServiceNow closed the last chat a while ago, because the employee was silent.
+func (c *change) lapsed() bool {
+	return !c.state.Lapsed.IsZero() && c.now.Sub(c.state.Lapsed) < lapsedFor
 }
 
 // own reports whether the session is that of the person who wrote.

@@ -21,6 +21,7 @@ type world struct {
 	lanes  map[store.Direction][]store.Delivery
 	all    []store.Outgoing // everything that was ever sent
 	events int
+	facts  facts
 }
 
 func newWorld(t interface{ Fatal(args ...any) }) *world {
@@ -47,7 +48,7 @@ func (w *world) do(ev event) []store.Outgoing {
 		panic(err)
 	}
 	w.events++
-	c := &change{rules: &w.rules, now: w.now, seed: fmt.Sprintf("event%d", w.events), state: s, turn: t}
+	c := &change{rules: &w.rules, now: w.now, seed: fmt.Sprintf("event%d", w.events), state: s, turn: t, facts: w.facts}
 	ev.apply(c)
 	s.forget(w.now)
 	if err := s.encode(t.Record, s.due(&w.rules)); err != nil {
@@ -222,6 +223,7 @@ func TestSessionProperties(t *testing.T) {
 		sessions := []string{"unknown"}
 		for range rapid.IntRange(1, 60).Draw(t, "events") {
 			before := w.state()
+			w.facts = facts{outage: rapid.IntRange(0, 4).Draw(t, "outage") == 0, ticksOff: rapid.Bool().Draw(t, "ticks off")}
 			sent := w.do(anyEvent(t, w, sessions))
 			after := w.state()
 			if after.Session != nil && !slices.Contains(sessions, after.Session.ID) {
@@ -254,6 +256,19 @@ func (w *world) holds(t *rapid.T, before, after *state, sent []store.Outgoing) {
 	}
 	if s := after.Session; s != nil && s.Phase == connected && len(w.lanes[store.Held]) > 0 {
 		t.Fatal("words are held back though an agent is there")
+	}
+	if s := after.Session; s != nil {
+		// Whatever becomes of its deliveries, it ends by a timer.
+		last := s.Started.Add(w.rules.MaxSession)
+		if s.Phase != connected {
+			last = s.Started.Add(w.rules.MaxWait)
+		}
+		if w.record.Due.IsZero() || w.record.Due.After(last) {
+			t.Fatalf("a session that is %s has its timer at %v, want %v at the latest", s.Phase, w.record.Due, last)
+		}
+		if w.facts.outage && (before.Session == nil || before.Session.ID != s.ID) {
+			t.Fatal("an agent was promised during an outage")
+		}
 	}
 	ends, owners := 0, after.Owner-before.Owner
 	for _, o := range sent {

@@ -82,9 +82,20 @@ func (t *typist) pass(ctx context.Context, y typing) {
 	if err != nil || s.Session == nil || s.Session.Phase != connected {
 		return
 	}
-	if y.agent {
+	switch {
+	case y.agent:
+		if t.bot.hosts.get(teamsHost(s.Ref)).out() {
+			return
+		}
+		answered := t.bot.room.typing(y.conversation, s.Ref.TenantID)
+		if answered == nil {
+			return
+		}
 		err = t.bot.teams.Typing(ctx, s.Ref)
-	} else {
+		answered()
+	case t.bot.hosts.get(instanceHost).out():
+		return
+	default:
 		chat, _ := t.bot.chat(s, s.Session.ID)
 		err = t.bot.snow.Typing(ctx, chat, requestID(chat.SessionID, "typing"), true)
 	}

@@ -3,9 +3,9 @@
 //
 // # Which version of the manifest
 //
-// [Build] writes version 1.19. It is the oldest one whose fields say all this bot needs, and each later
-// one accepts the same fields, so that Teams clouds and checking tools that lag behind take the package
-// too. Its limits on names and commands are the narrowest. [Validate] also knows the versions up to 1.25.
+// [Build] writes version 1.19. It has a field for all that this bot needs, and each later version up to 1.30
+// accepts what is written, but for the number. An old one is taken by Teams clouds and checking tools that lag
+// behind, and its limits on names and commands are the narrowest. [Validate] knows 1.19 to 1.25.
 //
 // # What is promised
 //

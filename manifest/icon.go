@@ -33,7 +33,7 @@ func drawColor(accent string) ([]byte, error) {
 	img := image.NewNRGBA(image.Rect(0, 0, colorSize, colorSize))
 	draw.Draw(img, img.Rect, image.NewUniform(ground), image.Point{}, draw.Src)
 	const margin = (colorSize - colorSymbol) / 2
-	mask := render(colorSymbol, bubbleWithFlakeCutOut)
+	mask := render(colorSymbol, bubbleWithFlakeCutOut())
 	at := image.Rect(margin, margin, margin+colorSymbol, margin+colorSymbol)
 	draw.DrawMask(img, at, image.NewUniform(ink), image.Point{}, mask, image.Point{}, draw.Over)
 	return encodePNG(img)
@@ -41,7 +41,7 @@ func drawColor(accent string) ([]byte, error) {
 
 // drawOutline returns the outline icon as PNG: white everywhere, and only the opacity differs.
 func drawOutline() ([]byte, error) {
-	mask := render(outlineSize, bubbleAroundFlake)
+	mask := render(outlineSize, bubbleAroundFlake())
 	img := image.NewNRGBA(mask.Rect)
 	for y := range outlineSize {
 		for x := range outlineSize {
@@ -94,9 +94,9 @@ func (p point) cross(q point) int64 { return p.x*q.y - p.y*q.x }
 // A shape tells which points it covers.
 type shape func(point) bool
 
-// render draws s at size × size pixels. What covers a pixel partly is as opaque as the part, by 16 × 16 samples.
+// render draws s at size × size pixels. What covers a pixel partly is as opaque as the part, by 8 × 8 samples.
 func render(size int, s shape) *image.Alpha {
-	const samples = 16
+	const samples = 8
 	img := image.NewAlpha(image.Rect(0, 0, size, size))
 	for y := range size {
 		for x := range size {
@@ -147,65 +147,78 @@ func tail(p point) bool {
 	return true
 }
 
+// A line is a straight one with round ends.
+type line struct {
+	from, to point
+	half     int64 // half its width
+}
+
+// covers reports whether p is at most half the width away from the line.
+func (l line) covers(p point) bool {
+	along, to := l.to.minus(l.from), p.minus(l.from)
+	switch t, length := along.dot(to), along.dot(along); {
+	case t <= 0:
+		return to.dot(to) <= l.half*l.half
+	case t >= length:
+		d := p.minus(l.to)
+		return d.dot(d) <= l.half*l.half
+	default:
+		c := along.cross(to)
+		return c*c <= l.half*l.half*length
+	}
+}
+
 // A flake is a snow flake of six arms, each with a pair of twigs.
 type flake struct {
-	centre   point
-	arm      int64 // how far an arm reaches
-	twigAt   int64 // where on the arm its twigs start
-	twig     int64 // how long a twig is
-	half     int64 // half the width of a stroke
-	halfTwig int64
+	arm            int64 // how far an arm reaches
+	twigAt         int64 // where on the arm its twigs start
+	twig           int64 // how long a twig is
+	half, halfTwig int64 // half the widths of the lines
 }
 
 // sixty are the directions of the arms, 60° apart, in 1/1024; the first points up.
 var sixty = [6]point{{0, -1024}, {887, -512}, {887, 512}, {0, 1024}, {-887, 512}, {-887, -512}}
 
-func (f flake) covers(p point) bool {
+// at returns the flake around centre as a shape.
+func (f flake) at(centre point) shape {
+	walk := func(from, dir point, length int64) point {
+		return point{from.x + dir.x*length/1024, from.y + dir.y*length/1024}
+	}
+	var lines []line
 	for i, dir := range sixty {
-		tip := f.along(f.centre, dir, f.arm)
-		if stroke(p, f.centre, tip, f.half) {
-			return true
+		lines = append(lines, line{centre, walk(centre, dir, f.arm), f.half})
+		twigs := walk(centre, dir, f.twigAt)
+		for _, turn := range []int{1, 5} {
+			lines = append(lines, line{twigs, walk(twigs, sixty[(i+turn)%6], f.twig), f.halfTwig})
 		}
-		from := f.along(f.centre, dir, f.twigAt)
-		for _, side := range []int{1, 5} {
-			if stroke(p, from, f.along(from, sixty[(i+side)%6], f.twig), f.halfTwig) {
+	}
+	reach := max(f.arm, f.twigAt+f.twig) + max(f.half, f.halfTwig)
+	return func(p point) bool {
+		if d := p.minus(centre); d.dot(d) > reach*reach {
+			return false
+		}
+		for _, l := range lines {
+			if l.covers(p) {
 				return true
 			}
 		}
-	}
-	return false
-}
-
-func (flake) along(from, dir point, length int64) point {
-	return point{from.x + dir.x*length/1024, from.y + dir.y*length/1024}
-}
-
-// stroke reports whether p is at most half away from the line between a and b.
-func stroke(p, a, b point, half int64) bool {
-	line, to := b.minus(a), p.minus(a)
-	switch t, length := line.dot(to), line.dot(line); {
-	case t <= 0:
-		return to.dot(to) <= half*half
-	case t >= length:
-		d := p.minus(b)
-		return d.dot(d) <= half*half
-	default:
-		c := line.cross(to)
-		return c*c <= half*half*length
+		return false
 	}
 }
 
 func clamp(v, lo, hi int64) int64 { return max(lo, min(v, hi)) }
 
 // bubbleWithFlakeCutOut is the symbol where there is room for it.
-func bubbleWithFlakeCutOut(p point) bool {
-	f := flake{centre: pt(480, 390), arm: 290 * step, twigAt: 175 * step, twig: 95 * step, half: 26 * step, halfTwig: 23 * step}
-	return (bubble(p, 0) || tail(p)) && !f.covers(p)
+func bubbleWithFlakeCutOut() shape {
+	f := flake{arm: 290 * step, twigAt: 175 * step, twig: 95 * step, half: 26 * step, halfTwig: 23 * step}.at(pt(480, 390))
+	return func(p point) bool { return (bubble(p, 0) || tail(p)) && !f(p) }
 }
 
 // bubbleAroundFlake is the symbol in strokes, for 32 pixels.
-func bubbleAroundFlake(p point) bool {
+func bubbleAroundFlake() shape {
 	const width = 60 * step // two pixels
-	f := flake{centre: pt(480, 390), arm: 250 * step, twigAt: 170 * step, twig: 85 * step, half: 28 * step, halfTwig: 22 * step}
-	return bubble(p, 0) && !bubble(p, width) || tail(p) && !bubble(p, 0) || f.covers(p)
+	f := flake{arm: 250 * step, twigAt: 170 * step, twig: 85 * step, half: 28 * step, halfTwig: 22 * step}.at(pt(480, 390))
+	return func(p point) bool {
+		return bubble(p, 0) && !bubble(p, width) || tail(p) && !bubble(p, 0) || f(p)
+	}
 }

@@ -11,11 +11,14 @@ import (
 
 // commands are what the binary can do.
 type commands struct {
-	Serve    serveCommand    `cmd:"" help:"Run the service."`
-	Sandbox  sandboxCommand  `cmd:"" help:"Run everything on this machine, with Teams and ServiceNow emulated, and a page with both chats."`
-	Manifest manifestCommand `cmd:"" help:"Build and check the Teams app package."`
-	Keygen   keygenCommand   `cmd:"" help:"Print a new DATA_ENCRYPTION_KEY."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" help:"Run the service."`
+	Sandbox     sandboxCommand     `cmd:"" help:"Run everything on this machine, with Teams and ServiceNow emulated, and a page with both chats."`
+	Doctor      doctorCommand      `cmd:"" help:"Check the settings, the database and both platforms, and say what to do."`
+	Sessions    sessionsCommand    `cmd:"" help:"List the live sessions."`
+	DeadLetters deadLettersCommand `cmd:"" help:"Look at what was given up, and send or drop it."`
+	Manifest    manifestCommand    `cmd:"" help:"Build and check the Teams app package."`
+	Keygen      keygenCommand      `cmd:"" help:"Print a new DATA_ENCRYPTION_KEY."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 func main() { os.Exit(run()) }

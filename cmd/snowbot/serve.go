@@ -182,6 +182,7 @@ func (sv *service) routes(s *settings, hosts adapter.HostPolicy, registry *prome
 	public.Handle("/api/v1/snowBot/receiveMessage", webhook)
 	admin := mux.NewRouter()
 	admin.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	adminRoutes(admin, sv, s.AdminToken)
 	for _, r := range []*mux.Router{public, admin} {
 		r.HandleFunc("/healthz", sv.alive).Methods(http.MethodGet, http.MethodHead)
 		r.HandleFunc("/readyz", sv.ready).Methods(http.MethodGet, http.MethodHead)

@@ -25,3 +25,26 @@ func (s *Store) LimitSize(n int) {
 	s.db.MaxSize = n
 	s.db.AllocSize = 4096
 }
+
+// Rows counts the rows of each bucket.
+func (s *Store) Rows() map[string]int {
+	rows := map[string]int{}
+	err := s.read(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			count := func(b *bbolt.Bucket) {
+				c := b.Cursor()
+				for k, v := c.First(); k != nil; k, v = c.Next() {
+					if v != nil {
+						rows[string(name)]++
+					}
+				}
+			}
+			count(b)
+			return b.ForEachBucket(func(inner []byte) error { count(b.Bucket(inner)); return nil })
+		})
+	})
+	if err != nil {
+		return nil
+	}
+	return rows
+}

@@ -51,11 +51,7 @@ func openFile(o Options) (db *bbolt.DB, err error) {
 	if strconv.IntSize == 64 && runtime.GOOS != "windows" { // where a mapping makes the file larger
 		options.InitialMmapSize = mapping
 	}
-	defer func() {
-		if v := recover(); v != nil { // how bbolt reports pages that make no sense
-			db, err = nil, fmt.Errorf("%s is damaged (%v): restore the last backup", o.Path, v)
-		}
-	}()
+	defer func() { err = orDamaged(o.Path, recover(), err) }()
 	db, err = bbolt.Open(o.Path, 0o600, options)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -72,6 +68,14 @@ func openFile(o Options) (db *bbolt.DB, err error) {
 		}
 	}
 	return db, nil
+}
+
+// orDamaged makes an error of a panic, which is how bbolt reports pages that make no sense.
+func orDamaged(path string, panicked any, err error) error {
+	if panicked == nil {
+		return err
+	}
+	return fmt.Errorf("%s is damaged (%v): restore the last backup", path, panicked)
 }
 
 // syncDir makes durable that a file is in a directory.

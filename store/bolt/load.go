@@ -28,7 +28,8 @@ const (
 const checkText = "snowbot"
 
 // load prepares a new file or checks an old one, and fills the memory.
-func (s *Store) load(path string) error {
+func (s *Store) load(path string) (err error) {
+	defer func() { err = orDamaged(path, recover(), err) }()
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		if err := prepare(tx, path); err != nil {
 			return err

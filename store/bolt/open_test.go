@@ -3,12 +3,14 @@ package bolt_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	bbolt "go.etcd.io/bbolt"
 
 	"snowbot/store"
@@ -163,8 +165,92 @@ func TestUncleanStopCountsHeads(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := open(t, path).PossibleRepeats(); got != 0 {
+	s = open(t, path)
+	if got := s.PossibleRepeats(); got != 0 {
 		t.Errorf("PossibleRepeats = %d after Close, want 0", got)
+	}
+	s.Crash()
+	if got := open(t, path).PossibleRepeats(); got != 2 {
+		t.Errorf("PossibleRepeats = %d after another crash, want 2", got)
+	}
+}
+
+func TestErasedStoreIsEmpty(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
+	s, err := bolt.Open(bolt.Options{
+		Path: filepath.Join(t.TempDir(), "snowbot.db"), Keys: testKeys(t, 1), Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	fresh := s.Rows()
+	for i := range 200 {
+		if i%20 == 0 {
+			now = now.Add(25 * time.Hour)
+		}
+		var ids []store.EventID
+		for j := range 20 {
+			ids = append(ids, store.EventID{Name: fmt.Sprint(i, j)})
+		}
+		err := s.Apply(t.Context(), fmt.Sprint("c", i%2), ids, func(turn *store.Turn) error {
+			turn.Record.People = []string{"p", fmt.Sprint("p", i)}
+			turn.Record.Keys = []string{fmt.Sprint("k", i)}
+			turn.Record.Status = "live"
+			turn.Record.Due = now
+			turn.Send(store.ToTeams, store.Delivery{ID: "d"})
+			turn.Lines = []store.Line{{Data: []byte("line")}}
+			turn.Bury = []store.DeadLetter{{Reason: "r"}}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := s.Rows()
+	for name, n := range map[string]int{"records": 2, "keys": 2, "people": 4, "live": 2, "timers": 2, "ages": 2, "lines": 200, "deliveries": 200, "letters": 200} {
+		if full[name] != n {
+			t.Errorf("%d rows of %s, want %d", full[name], name, n)
+		}
+	}
+	if full["events"] == 0 {
+		t.Error("no event ids left their records")
+	}
+	if n, err := s.Erase(t.Context(), "p"); n != 2 || err != nil {
+		t.Errorf("Erase = %d, %v, want 2", n, err)
+	}
+	fresh["meta"]++ // the count of dead letters
+	if diff := cmp.Diff(fresh, s.Rows()); diff != "" {
+		t.Errorf("rows are left (-want +got):\n%s", diff)
+	}
+}
+
+func TestWaitIsWokenAtOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "snowbot.db"))
+	slow := 0
+	for i := range 5 {
+		woken := make(chan time.Time)
+		go func() {
+			for {
+				if err := s.Wait(t.Context(), store.ToTeams); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 1); err == nil {
+					woken <- time.Now()
+					return
+				}
+			}
+		}()
+		apply(t, s, fmt.Sprint("c", i), func(turn *store.Turn) { turn.Send(store.ToTeams, store.Delivery{ID: "d"}) })
+		start := time.Now()
+		if (<-woken).Sub(start) > 300*time.Millisecond {
+			slow++
+		}
+	}
+	if slow > 2 { // one look at the clock takes a second
+		t.Errorf("%d of 5 waiting calls were not woken", slow)
 	}
 }
 
@@ -282,5 +368,26 @@ func must[T any](v T, err error) func(*testing.T) T {
 			t.Fatal(err)
 		}
 		return v
+	}
+}
+
+func TestDamagedPagesAreTold(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snowbot.db")
+	filled(t, path)
+	info := must(os.Stat(path))(t)
+	f := must(os.OpenFile(path, os.O_RDWR, 0))(t)
+	junk := bytes.Repeat([]byte{0xee}, int(info.Size())-2*os.Getpagesize())
+	if _, err := f.WriteAt(junk, int64(2*os.Getpagesize())); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	s, err := bolt.Open(bolt.Options{Path: path, Keys: testKeys(t, 1)})
+	if err == nil {
+		s.Close()
+		t.Fatal("Open succeeded")
+	}
+	if !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("Open: %v", err)
 	}
 }

@@ -54,24 +54,31 @@ var leaseCases = []testCase{
 		same(t, "left", w.drain(t, store.ToTeams), []string{"d2", "d3"})
 	}},
 	{"TwoSettlesOfOneLeaseCountOnce", func(t *testing.T, w *world) {
-		w.send(t, "c1", store.ToTeams, numbered("d", 9)...)
-		l := w.claim(t, store.ToTeams, 1)
-		errs := make(chan error)
-		for range 4 {
-			go func() {
-				errs <- w.Settle(t.Context(), l, store.Result{Done: 1}, func(*store.Turn) error { return nil })
-			}()
-		}
-		fenced := 0
-		for range 4 {
-			if err := <-errs; errors.Is(err, store.ErrFenced) {
-				fenced++
-			} else if err != nil {
-				t.Fatalf("Settle: %v", err)
+		const rounds, settles = 20, 8
+		w.send(t, "c1", store.ToTeams, numbered("d", rounds+1)...)
+		for range rounds {
+			l := w.claim(t, store.ToTeams, 1)
+			errs := make(chan error)
+			for range settles {
+				go func() {
+					errs <- w.Settle(t.Context(), l, store.Result{Done: 1}, func(turn *store.Turn) error {
+						turn.Record.Data = append(turn.Record.Data, 'x')
+						return nil
+					})
+				}()
 			}
+			fenced := 0
+			for range settles {
+				if err := <-errs; errors.Is(err, store.ErrFenced) {
+					fenced++
+				} else if err != nil {
+					t.Fatalf("Settle: %v", err)
+				}
+			}
+			same(t, "fenced", fenced, settles-1)
 		}
-		same(t, "fenced", fenced, 3)
-		same(t, "left", w.drain(t, store.ToTeams), numbered("d", 9)[1:])
+		same(t, "turns", len(w.load(t, "c1").Data), rounds)
+		same(t, "left", w.drain(t, store.ToTeams), numbered("d", rounds+1)[rounds:])
 	}},
 	{"ForgedLeaseIsFenced", func(t *testing.T, w *world) {
 		w.send(t, "c1", store.ToTeams, "d1")

@@ -81,6 +81,20 @@ var pruneCases = []testCase{
 			return err != nil
 		})
 	}},
+	{"LimitsAreExact", func(t *testing.T, w *world) {
+		for _, c := range []string{"c1", "c2"} {
+			w.apply(t, c, func(turn *store.Turn) {
+				turn.Lines = []store.Line{{Data: []byte(c)}}
+				turn.Bury = []store.DeadLetter{{}}
+			})
+			w.clock.advance(time.Second)
+		}
+		limit := w.clock.now().Add(-time.Second)
+		w.pruneAll(t, store.Limits{Conversations: limit, Lines: limit, DeadLetters: limit})
+		w.absent(t, "c1")
+		same(t, "lines", w.lines(t, "c2", 9), []string{"c2"})
+		same(t, "dead letters", len(w.letters(t, store.DeadLetterFilter{})), 1)
+	}},
 	{"SlicesAreBounded", func(t *testing.T, w *world) {
 		for _, c := range numbered("c", 20) {
 			w.apply(t, c, func(turn *store.Turn) { turn.Lines = []store.Line{{Data: []byte("x")}} })

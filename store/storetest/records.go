@@ -34,6 +34,8 @@ var recordCases = []testCase{
 		w.finds(t, map[string]string{"k1": "", "k2": "c1", "k3": "c1"})
 		w.apply(t, "c2", func(turn *store.Turn) { turn.Record.Keys = []string{"k1"} })
 		w.finds(t, map[string]string{"k1": "c2", "k2": "c1"})
+		w.apply(t, "c2", func(turn *store.Turn) { turn.Record.Keys[0] = "k4" }) // in place
+		w.finds(t, map[string]string{"k1": "", "k4": "c2"})
 	}},
 	{"TakenKeyIsRefused", func(t *testing.T, w *world) {
 		w.apply(t, "c1", func(turn *store.Turn) { turn.Record.Keys = []string{"k1"} })

@@ -31,13 +31,16 @@ export function queue() {
 }
 
 // composer makes a box in which Enter sends and Shift+Enter breaks the line. typing is called while somebody types.
-export function composer(form, send, typing) {
+// It keeps the words while ready says that they cannot be sent, and shows why.
+export function composer(form, send, typing, ready = () => '') {
   const box = form.querySelector('textarea');
   let told = 0;
   const fit = () => { box.style.height = 'auto'; box.style.height = `${Math.min(box.scrollHeight, 140)}px`; };
   const go = () => {
     const text = box.value;
-    if (!text.trim() || box.disabled) return;
+    if (!text.trim()) return;
+    const why = ready();
+    if (why) { complain(why); return; }
     box.value = '';
     told = 0;
     fit();
@@ -49,7 +52,7 @@ export function composer(form, send, typing) {
   });
   box.addEventListener('input', () => {
     fit();
-    if (box.value && Date.now() - told > 2500) { told = Date.now(); typing(); }
+    if (box.value && !ready() && Date.now() - told > 2500) { told = Date.now(); typing(); }
   });
 }
 
@@ -58,7 +61,6 @@ export const initials = (name) => name.split(/\s+/).map((w) => w[0]).slice(0, 2)
 
 // sync makes the children of a box those of a list, and touches only what has changed, so that what somebody fills in stays.
 export function sync(box, list, key, make) {
-  const stick = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
   const old = new Map([...box.children].map((n) => [n.dataset.key, n]));
   let changed = false;
   let before = null;
@@ -80,7 +82,21 @@ export function sync(box, list, key, make) {
     before = node;
   }
   for (const gone of old.values()) { gone.remove(); changed = true; }
-  if (changed && stick) box.scrollTop = box.scrollHeight;
+  if (changed && box.follow) box.follow();
+}
+
+// follow keeps a log at its end while whoever reads it is there, also when a picture or the window changes its size.
+export function follow(box) {
+  let end = true;
+  let last = 0;
+  box.follow = () => { if (end) { box.scrollTop = box.scrollHeight; last = box.scrollTop; } };
+  box.addEventListener('scroll', () => { // comes late, and more may have been added since: only going up means reading
+    if (box.scrollHeight - box.scrollTop - box.clientHeight < 50) end = true;
+    else if (box.scrollTop < last - 1) end = false;
+    last = box.scrollTop;
+  });
+  box.addEventListener('load', box.follow, true);
+  new ResizeObserver(box.follow).observe(box);
 }
 
 const dots = new Map();

@@ -7,20 +7,20 @@ const banner = document.getElementById('banner');
 
 const modes = [
   ['noAgents', 'Agents', 'Nobody takes chats. The employee should be told, be back with the bot, and be offered a ticket, whatever way the instance chooses to say so.', [
-    ['', 'Agents are there'], ['text', 'Nobody: a text'], ['takeControl', 'Nobody: takeControl'], ['completed', 'Nobody: completed'], ['close', 'Nobody: closed from the queue'],
-    ['ackFailure', 'Nobody: request refused'], ['silence', 'Nobody: silence (90 s)'], ['fail', 'Nobody: status fail']]],
+    ['', 'Agents: there'], ['text', 'Nobody: a text'], ['takeControl', 'Nobody: takeControl'], ['completed', 'Nobody: completed'], ['close', 'Nobody: closed'],
+    ['ackFailure', 'Nobody: refused'], ['silence', 'Nobody: silence'], ['fail', 'Nobody: fail']]],
   ['serviceNow', 'ServiceNow', 'ServiceNow does not work. The employee should be told once, words should wait and arrive in order when it is back, or be reported as not delivered.', [
-    ['', 'ServiceNow works'], ['503', 'ServiceNow down: 503'], ['hang', 'ServiceNow down: hangs'], ['html', 'ServiceNow asleep: HTML'], ['refuse', 'ServiceNow down: refused']]],
+    ['', 'Instance: up'], ['503', 'Down: 503'], ['hang', 'Down: hangs'], ['html', 'Asleep: HTML'], ['refuse', 'Down: refused']]],
 ];
 
 const switches = [
-  ['serviceNowLost', 'Lose its answer', 'ServiceNow takes the next words of the employee, and the connection breaks before it answers. They are sent again under the same id, and the agent sees them once.'],
-  ['serviceNowTwice', 'Events twice', 'ServiceNow posts every event twice. The employee should see everything once.'],
-  ['teams', 'Teams down', 'Teams answers 503 to whatever the service sends. Words of the agent wait and arrive in order when it is back, or are marked Failed at the agent.'],
-  ['teamsThrottled', 'Throttle Teams 10 s', 'Teams answers 429 with Retry-After for ten seconds. What is to be sent waits that long and then arrives in order.'],
-  ['teamsLost', 'Lose its answer', 'Teams shows the next message and the connection breaks before it answers. Nobody can know, so the message is repeated once: the employee may see it twice, never not at all.'],
-  ['teamsTwice', 'Messages twice', 'Teams posts every message twice. The agent should see everything once.'],
-  ['identity', 'Identity provider down', 'The signing keys of Teams cannot be fetched. A running service goes on with the keys it has; one that starts now is not ready until they can be.'],
+  ['serviceNowLost', 'Lose answer', 'ServiceNow takes the next words of the employee, and the connection breaks before it answers. They are sent again under the same id, and the agent sees them once.'],
+  ['serviceNowTwice', 'Twice', 'ServiceNow posts every event twice. The employee should see everything once.'],
+  ['teams', 'Down', 'Teams answers 503 to whatever the service sends. Words of the agent wait and arrive in order when it is back, or are marked Failed at the agent.'],
+  ['teamsThrottled', 'Throttle 10 s', 'Teams answers 429 with Retry-After for ten seconds. What is to be sent waits that long and then arrives in order.'],
+  ['teamsLost', 'Lose answer', 'Teams shows the next message and the connection breaks before it answers. Nobody can know, so the message is repeated once: the employee may see it twice, never not at all.'],
+  ['teamsTwice', 'Twice', 'Teams posts every message twice. The agent should see everything once.'],
+  ['identity', 'No keys', 'The signing keys of Teams cannot be fetched. A running service goes on with the keys it has; one that starts now is not ready until they can be.'],
 ];
 
 const names = {
@@ -45,7 +45,7 @@ const service = el('button', { type: 'button', class: 'danger', testid: 'service
 
 const group = (name, ...nodes) => el('span', { class: 'group' }, el('b', {}, name), nodes);
 row.append(
-  el('strong', {}, 'Break things'),
+  el('strong', {}, 'Break'),
   group('snowbot', service),
   group('Teams', controls.teams, controls.teamsThrottled, controls.teamsLost, controls.teamsTwice, controls.identity),
   group('ServiceNow', controls.noAgents, controls.serviceNow, controls.serviceNowLost, controls.serviceNowTwice));
@@ -65,7 +65,7 @@ export function showBreaks(next) {
   const dead = s.state === 'killed';
   service.dataset.do = dead ? 'start' : 'kill';
   service.dataset.testid = dead ? 'service-start' : 'service-kill';
-  service.textContent = dead ? 'start again' : 'kill -9';
+  service.textContent = dead ? 'start' : 'kill -9';
   service.className = dead ? 'primary' : 'danger';
   service.title = dead ? 'Start the service on the same database. What it had accepted should be delivered.' : 'End the service with SIGKILL, as a power cut would. What it has accepted is on disk, and is delivered when it runs again.';
 

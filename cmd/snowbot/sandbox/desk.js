@@ -1,6 +1,6 @@
 // The agent's side: an inbox, a chat, and what is known of the employee.
 import { el, link } from './card.js';
-import { post, queue, composer, sync, typingDots, clock, initials } from './api.js';
+import { post, queue, composer, sync, follow, typingDots, clock, initials } from './api.js';
 
 const list = document.getElementById('chats');
 const bar = document.getElementById('chat-bar');
@@ -9,6 +9,7 @@ const form = document.getElementById('agent-form');
 const box = document.getElementById('agent-input');
 const aside = document.getElementById('context');
 const menu = document.getElementById('items');
+const queueTools = document.getElementById('queue');
 const send = queue();
 
 let me = '';
@@ -18,6 +19,8 @@ let shownAside = '';
 let latest = null;
 let again = 0;
 let quiet = 0;
+let accepting = ''; // the chat that is being accepted: what is sent goes after it
+let closed = 'Nobody has asked for a person yet.'; // why nothing can be sent
 
 const menuItems = [
   ['picture', 'Picture'], ['link', 'Link'], ['picker', 'Question with buttons'], ['choices', 'Question with several answers'],
@@ -30,7 +33,8 @@ export function startDesk(name) {
     post('agent/typing', { chat: selected, on: true });
     clearTimeout(quiet);
     quiet = setTimeout(() => post('agent/typing', { chat: selected, on: false }), 5000);
-  });
+  }, () => (accepting && accepting === selected ? '' : closed));
+  follow(log);
   menu.querySelector('div').append(...menuItems.map(([what, title]) => el('button', {
     type: 'button', testid: `item-${what}`, onclick: () => { menu.open = false; send('agent/item', { chat: selected, what }); },
   }, title)));
@@ -49,8 +53,13 @@ function entry(c) {
   return el('li', {}, el('button', { type: 'button', class: `chat ${c.state}`, testid: 'chat', 'data-chat': c.id, onclick: () => { selected = c.id; showDesk(latest); box.focus(); } },
     el('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(c.userName || c.email)),
     el('span', { class: 'who' }, el('strong', {}, c.userName || c.email),
-      el('small', {}, c.state === 'queued' ? `waiting since ${clock(c.queuedAt)}` : c.state === 'live' ? (last ? last.text || `(${(last.item || {}).uiType || 'item'})` : 'live') : reasons[c.reason] || 'ended')),
-    el('span', { class: `state ${c.state}`, testid: `chat-${c.state}` }, c.state)));
+      el('small', {}, el('span', { class: `state ${c.state}`, testid: `chat-${c.state}` }, c.state), ' ', c.state === 'queued' ? `waiting since ${clock(c.queuedAt)}` : c.state === 'live' ? (last ? last.text || `(${(last.item || {}).uiType || 'item'})` : 'live') : reasons[c.reason] || 'ended'))));
+}
+
+// plainOf is HTML as the words it shows.
+function plainOf(html) {
+  const words = html.replace(/<script[\s\S]*?<\/script>/g, '').replace(/<li[^>]*>/g, '\n• ').replace(/<\/?(p|div|ul|ol|br|h\d)[^>]*>/g, '\n').replace(/<[^>]*>/g, '');
+  return words.replace(/\n+/g, '\n').trim();
 }
 
 function bubble(l) {
@@ -59,7 +68,7 @@ function bubble(l) {
   if (item) {
     body.append(el('p', { class: 'kind' }, item.uiType || 'item'));
     const address = typeof item.value === 'string' && item.uiType === 'OutputImage' ? item.value : item.value && item.value.action;
-    const words = item.label || item.altText || (item.uiType === 'OutputHtml' ? item.value.replace(/<script[\s\S]*?<\/script>/g, ' ').replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ') : '') || (item.data && JSON.parse(item.data).title) || l.text;
+    const words = item.label || item.altText || (item.uiType === 'OutputHtml' ? plainOf(item.value) : '') || (item.data && JSON.parse(item.data).title) || l.text;
     body.append(el('p', { class: 'plain' }, address ? link(words, address) : words));
     if (item.options) body.append(el('p', { class: 'subtle' }, item.options.map((o) => o.label).join(' · ')));
   } else {
@@ -98,14 +107,20 @@ function showBar(c, agents) {
   const print = c ? [c.id, c.state, c.agentName, c.waitTime, c.reason, agents].join('|') : '';
   if (print === shownBar && bar.firstChild) return;
   shownBar = print;
+  queueTools.hidden = !c || c.state !== 'queued';
   if (!c) { bar.replaceChildren(el('div', { class: 'who' }, el('strong', {}, 'No chat yet'), el('small', {}, 'It appears when an employee asks for a person'))); return; }
   const tools = el('div', { class: 'tools' });
   const button = (testid, text, title, act, kind = '') => el('button', { type: 'button', testid, title, class: kind, onclick: act }, text);
   if (c.state === 'queued') {
     const wait = el('input', { type: 'text', value: c.waitTime || '', 'aria-label': 'Wait time to report', testid: 'wait-time', title: 'What the employee is told, in ServiceNow\'s own words' });
+    queueTools.replaceChildren(el('form', { class: 'inline', onsubmit: (e) => { e.preventDefault(); send('agent/wait', { chat: c.id, text: wait.value }); } },
+      'Expected wait', wait, el('button', { type: 'submit', testid: 'wait-send', title: 'Report this wait time to the employee' }, 'Report')));
     tools.append(
-      el('form', { class: 'inline', onsubmit: (e) => { e.preventDefault(); send('agent/wait', { chat: c.id, text: wait.value }); } }, wait, el('button', { type: 'submit', testid: 'wait-send' }, 'Report wait')),
-      button('chat-accept', 'Accept', 'Take the chat: the employee is told, and gets what was said meanwhile.', () => send('agent/accept', { chat: c.id, agent: me }), 'primary'));
+      button('chat-accept', 'Accept', 'Take the chat: the employee is told, and gets what was said meanwhile.', () => {
+        accepting = c.id;
+        send('agent/accept', { chat: c.id, agent: me }).then(() => { accepting = ''; });
+        box.focus();
+      }, 'primary'));
   }
   if (c.state === 'live') {
     const others = agents.filter((a) => a !== c.agentName);
@@ -140,7 +155,7 @@ function showContext(c) {
 export function showDesk(state) {
   if (!state) return;
   latest = state;
-  document.getElementById('agent-name').textContent = `ServiceNow desk of ${me}`;
+  document.getElementById('agent-name').textContent = `${me}'s desk`;
   const open = state.chats.filter((c) => c.state !== 'ended');
   const now = current();
   if (!now || (now.state === 'ended' && open.length)) {
@@ -156,9 +171,9 @@ export function showDesk(state) {
   sync(log, c ? c.lines || [] : [], (l) => l.id, line);
   typingDots(document.getElementById('agent-typing'), latestName(), c && c.state === 'live' ? c.userTypingUntil : 0);
   const mine = c && c.state === 'live' && c.agentName === me;
-  box.disabled = !mine;
   menu.classList.toggle('off', !mine);
-  box.placeholder = !c ? 'Nobody has asked for a person yet' : c.state === 'queued' ? 'Accept the chat to write' : c.state === 'ended' ? 'This chat is over' : mine ? `Write to ${latestName()} as ${me}` : `${c.agentName} has this chat`;
+  closed = !c ? 'Nobody has asked for a person yet.' : c.state === 'queued' ? 'Accept the chat to write.' : c.state === 'ended' ? 'This chat is over.' : mine ? '' : `${c.agentName} has this chat.`;
+  box.placeholder = closed || `Write to ${latestName()}`;
   const tickets = document.getElementById('tickets');
   tickets.hidden = !state.incidents.length;
   tickets.replaceChildren(el('strong', {}, 'Tickets'), ...state.incidents.map((i) => el('div', { testid: 'ticket' }, `${i.number} ${i.title}`)));

@@ -1,6 +1,6 @@
 // The employee's side: a chat with the bot as Teams shows it.
 import { el, card, markdown } from './card.js';
-import { post, queue, composer, sync, typingDots, clock, initials } from './api.js';
+import { post, queue, composer, sync, follow, typingDots, clock, initials } from './api.js';
 
 const log = document.getElementById('employee-log');
 const tools = document.getElementById('employee-tools');
@@ -9,10 +9,12 @@ const box = document.getElementById('employee-input');
 const send = queue();
 let me = '';
 let shownTools = '';
+let closed = 'The app is being installed.'; // why nothing can be sent
 
 export function startTeams(key) {
   me = key;
-  composer(form, (text) => send('employee/say', { employee: me, text }), () => post('employee/typing', { employee: me }));
+  follow(log);
+  composer(form, (text) => send('employee/say', { employee: me, text }), () => post('employee/typing', { employee: me }), () => closed);
 }
 
 function attachment(a, message) {
@@ -43,10 +45,11 @@ function message(m) {
   return el('article', { class: `message ${own ? 'own' : 'other'} ${m.lost ? 'lost' : ''}`, testid: own ? 'employee-message' : 'bot-message' },
     own ? null : el('span', { class: 'avatar bot', 'aria-hidden': 'true' }, '❄'),
     el('div', { class: 'bubble' },
-      el('div', { class: 'meta' }, el('span', {}, own ? 'You' : m.from), ' ', el('time', {}, clock(m.at)), m.edited ? ' · edited' : '',
+      el('div', { class: 'meta' },
         own && !m.lost ? el('span', { class: 'hover' },
           el('button', { type: 'button', title: 'Edit: the agent sees the corrected text', 'aria-label': 'Edit message', testid: 'message-edit', onclick: () => change(m) }, '✎'),
-          el('button', { type: 'button', title: 'Delete: the agent is told', 'aria-label': 'Delete message', testid: 'message-delete', onclick: () => send('employee/delete', { employee: me, message: m.id }) }, '✕')) : null),
+          el('button', { type: 'button', title: 'Delete: the agent is told', 'aria-label': 'Delete message', testid: 'message-delete', onclick: () => send('employee/delete', { employee: me, message: m.id }) }, '✕')) : null,
+        el('span', {}, own ? 'You' : m.from), ' ', el('time', {}, clock(m.at)), m.edited ? ' · edited' : ''),
       body, suggested(m),
       m.lost ? el('div', { class: 'mark' }, 'Not taken by the service. ', el('button', { type: 'button', testid: 'message-again', title: 'Teams repeats a message whose answer was late', onclick: () => send('employee/again', { employee: me, message: m.id }) }, 'Send again')) : null));
 }
@@ -65,10 +68,12 @@ function toolsOf(e) {
 
 export function showTeams(state) {
   const e = state.employees.find((x) => x.key === me);
-  document.getElementById('employee-name').textContent = e ? `Teams of ${e.name} · ${e.email} · ${e.language}` : 'The app is being installed …';
-  box.disabled = !e || e.blocked || !e.installed;
+  const name = document.getElementById('employee-name');
+  name.textContent = e ? `${e.name}'s Teams · ${e.language}` : 'The app is being installed …';
+  name.title = e ? e.email : '';
   if (!e) { log.replaceChildren(); return; }
-  box.placeholder = e.blocked ? `${e.name} has blocked the bot` : e.installed ? 'Type a message, such as: I want to talk to a person' : 'The app is not installed';
+  closed = e.blocked ? `${e.name} has blocked the bot.` : e.installed ? '' : 'The app is not installed.';
+  box.placeholder = closed || 'Write, such as: I want to talk to a person';
   const fresh = `${e.blocked} ${e.installed}`;
   if (fresh !== shownTools) { tools.replaceChildren(...toolsOf(e)); shownTools = fresh; }
   log.dataset.initials = initials(e.name);

@@ -24,7 +24,7 @@ function about(w) {
   }
   if (body.type) return [body.action ? `${body.type} ${body.action}` : body.type, false];
   if (body.action) {
-    const text = body.message && body.message.text;
+    const text = Array.isArray(body.message) ? body.message.map((m) => m.status || m.text).join(', ') : body.message && body.message.text;
     return [[body.action, text].filter(Boolean).join(' · '), /^(TYPING|VIEWING)$/.test(body.action)];
   }
   if (Array.isArray(body.body) || body.status) {

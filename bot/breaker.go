@@ -1,0 +1,176 @@
+package bot
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"snowbot/adapter"
+	"snowbot/snow"
+)
+
+// The breaker of a host opens when half of at least breakerCalls calls in breakerSpan have failed, and then lets one
+// call through every breakerProbe, until one succeeds.
+const (
+	breakerCalls = 20
+	breakerSpan  = 10 * time.Second
+	breakerProbe = 5 * time.Second
+)
+
+// instanceHost is the name of the one instance of ServiceNow among the hosts.
+const instanceHost = "servicenow"
+
+// A host is a remote host as its breaker sees it.
+type host struct {
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	opened  atomic.Int64 // Unix nanoseconds
+	probing atomic.Bool
+	down    atomic.Bool   // since it opened, until a probe succeeds
+	healthy atomic.Bool   // a call has succeeded since the start
+	news    chan struct{} // down or healthy has changed
+}
+
+func newHost(name string) *host {
+	h := &host{news: make(chan struct{}, 1)}
+	h.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:         name,
+		Interval:     breakerSpan,
+		BucketPeriod: time.Second,
+		Timeout:      breakerProbe,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			calls := c.TotalSuccesses + c.TotalFailures
+			return calls >= breakerCalls && 2*c.TotalFailures >= calls
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errNoCall) },
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			switch to {
+			case gobreaker.StateOpen:
+				h.opened.Store(time.Now().UnixNano())
+				h.down.Store(true)
+			case gobreaker.StateClosed:
+				h.down.Store(false)
+			default:
+				return
+			}
+			h.tell()
+		},
+	})
+	return h
+}
+
+func (h *host) tell() {
+	select {
+	case h.news <- struct{}{}:
+	default:
+	}
+}
+
+// ask asks to make a call. Either report has to be told what came of it, or the answer may be another one after wait.
+func (h *host) ask() (report func(error), wait time.Duration) {
+	done, err := h.breaker.Allow()
+	switch {
+	case errors.Is(err, gobreaker.ErrOpenState):
+		return nil, max(time.Until(time.Unix(0, h.opened.Load()).Add(breakerProbe)), 0) + time.Millisecond
+	case err != nil:
+		return nil, time.Second // or less, when the probe is over
+	}
+	probe := h.breaker.State() == gobreaker.StateHalfOpen
+	if probe {
+		h.probing.Store(true)
+	}
+	return func(err error) {
+		if probe {
+			h.probing.Store(false)
+		}
+		done(err)
+		if err == nil && !h.healthy.Swap(true) {
+			h.tell()
+		}
+	}, 0
+}
+
+// out reports whether the host cannot be reached, as far as is known. While nobody has tried for a
+// while, that is not known: the next call is the probe.
+func (h *host) out() bool {
+	switch h.breaker.State() {
+	case gobreaker.StateOpen:
+		return true
+	case gobreaker.StateHalfOpen:
+		return h.probing.Load()
+	default:
+		return false
+	}
+}
+
+// hosts are the remote hosts that were called.
+type hosts struct {
+	mu     sync.Mutex
+	byName map[string]*host
+}
+
+func (h *hosts) get(name string) *host {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x := h.byName[name]
+	if x == nil {
+		if h.byName == nil {
+			h.byName = map[string]*host{}
+		}
+		x = newHost(name)
+		h.byName[name] = x
+	}
+	return x
+}
+
+// state says of each host whether it is out.
+func (h *hosts) state() map[string]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := map[string]bool{}
+	for name, x := range h.byName {
+		out[name] = x.out()
+	}
+	return out
+}
+
+// teamsHost is the host that the conversation is spoken to through.
+func teamsHost(ref adapter.Reference) string {
+	u, err := url.Parse(ref.ServiceURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// errNoCall says nothing about a host: it was not called.
+var errNoCall = errors.New("the host was not called")
+
+// health returns what a send that was tried says about its host: nil that it is well, errNoCall nothing, and another error
+// that it is not. An answer that is about one conversation, such as 403 or 429, is that of a host that is well.
+func health(err error, called bool) error {
+	var he *adapter.HostError
+	var ae *adapter.Error
+	var se *snow.Error
+	status, page, token := 0, false, false
+	switch {
+	case err == nil && called:
+		return nil
+	case err == nil, errors.As(err, &he):
+		return errNoCall
+	case errors.As(err, &ae):
+		status, page, token = ae.StatusCode, ae.Code == adapter.CodeNotConnector, ae.Op == "token"
+	case errors.As(err, &se):
+		status, page, token = se.StatusCode, se.NotJSON, se.Op == "token"
+	default:
+		return errNoCall
+	}
+	if status == 0 || page || token || status >= 500 || status == http.StatusRequestTimeout {
+		return err
+	}
+	return nil
+}

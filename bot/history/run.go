@@ -1,0 +1,307 @@
+package history
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"snowbot/adapter/adaptertest"
+	"snowbot/snow/snowtest"
+)
+
+// Addresses are where a service that runs is reached.
+type Addresses struct {
+	Bot           string // its /api/messages
+	Webhook       string // its /api/v1/snowBot/receiveMessage
+	WebhookSecret string
+	Metrics       string // its /metrics
+}
+
+// A Target is the service under test. Start returns when it is ready; Kill ends it as a power cut would, Stop in good order. After either
+// it can be started again, on the same database.
+type Target interface {
+	Start(ctx context.Context) (Addresses, error)
+	Kill() error
+	Stop() error
+}
+
+// A Plan says what to do to a service.
+type Plan struct {
+	Teams      *adaptertest.Channel
+	ServiceNow *snowtest.Instance
+	Target     Target
+	// Seed fixes the script, the faults, and after how many accepted messages the service is killed or stopped.
+	Seed uint64
+	// Conversations are how many talk at once, default 20, and Messages how many each of them has in each direction, default 25.
+	Conversations, Messages int
+	// FaultRate is the share of requests, on either side and in either direction, that something goes wrong with.
+	FaultRate float64
+	// Kills and Stops are how often the service is killed, and how often it is stopped in good order, while all talk.
+	Kills, Stops int
+	Log          *slog.Logger
+}
+
+// A Report is what came of a run.
+type Report struct {
+	Seed       uint64
+	Record     *Record
+	Violations []Violation
+	Accepted   int           // test messages
+	Faults     int           // applied
+	Kills      int           // made
+	Stops      int           // made
+	Flagged    int           // possible repeats, by the service's own count
+	Took       time.Duration // all in all
+}
+
+// String is one line.
+func (r Report) String() string {
+	return fmt.Sprintf("seed %d: %d messages accepted, %d faults, %d kills, %d stops, %d possible repeats counted, %d violations, %v",
+		r.Seed, r.Accepted, r.Faults, r.Kills, r.Stops, r.Flagged, len(r.Violations), r.Took.Round(time.Millisecond))
+}
+
+// Run starts the target, lets everybody talk, and checks what was seen. The target is stopped when Run returns. An error means that the plan
+// could not be carried out; the report holds what was found until then. Faults that the emulators have already stay as they are.
+func Run(ctx context.Context, p Plan) (Report, error) {
+	if p.Teams == nil || p.ServiceNow == nil || p.Target == nil {
+		return Report{}, errors.New("history: both emulators and a target are needed")
+	}
+	if p.FaultRate < 0 || p.FaultRate > 0.5 || p.Kills < 0 || p.Stops < 0 {
+		return Report{}, errors.New("history: the fault rate has to be within 0 and 0.5, and counts cannot be negative")
+	}
+	if p.Conversations <= 0 {
+		p.Conversations = 20
+	}
+	if p.Messages <= 0 {
+		p.Messages = 25
+	}
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &runner{plan: p, watch: newWatch(), report: Report{Seed: p.Seed}}
+	err := r.run(ctx)
+	r.report.Record, r.report.Accepted = r.watch.record, int(r.watch.accepted.Load())
+	r.report.Took = time.Since(r.watch.start)
+	for _, d := range r.dice {
+		r.report.Faults += d.thrown
+	}
+	if err == nil {
+		r.report.Violations = Check(r.watch.record)
+	}
+	return r.report, err
+}
+
+type runner struct {
+	plan   Plan
+	watch  *watch
+	dice   []*dice
+	talks  map[string]*talk // by e-mail address
+	report Report
+	client http.Client
+	addr   Addresses
+}
+
+func (r *runner) run(ctx context.Context) error {
+	p := r.plan
+	defer p.Teams.Subscribe(r.watch.teams)()
+	defer p.ServiceNow.Subscribe(r.watch.serviceNow)()
+	r.client.Timeout = 5 * time.Second
+	r.client.Transport = &http.Transport{DisableKeepAlives: true}
+	r.talks = map[string]*talk{}
+	for n := range p.Conversations {
+		r.newTalk(int32(n + 1)) //nolint:gosec // a number of conversations
+	}
+	if err := r.start(ctx); err != nil {
+		return err
+	}
+	if err := r.arm(); err != nil {
+		return err
+	}
+	working, done := context.WithCancel(ctx)
+	defer done()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { r.queue(working) })
+	disturbed := make(chan error, 1)
+	helpers.Go(func() { disturbed <- r.disturb(working) })
+	g, talking := errgroup.WithContext(ctx)
+	for _, t := range r.talks {
+		g.Go(func() error { return t.run(talking, int32(p.Messages)) }) //nolint:gosec // a number of messages
+	}
+	err := g.Wait()
+	done()
+	helpers.Wait()
+	p.Teams.ClearFaults()
+	if err = errors.Join(err, <-disturbed); err != nil {
+		return errors.Join(err, p.Target.Stop())
+	}
+	if err := r.read(ctx); err != nil {
+		return errors.Join(err, p.Target.Stop())
+	}
+	return p.Target.Stop()
+}
+
+func (r *runner) newTalk(id int32) {
+	name := fmt.Sprintf("employee%d", id)
+	u := r.plan.Teams.AddUser(adaptertest.User{Name: "Employee " + strconv.Itoa(int(id)), Email: fmt.Sprintf("%s.%d@example.com", name, r.plan.Seed)})
+	t := &talk{
+		id: id, watch: r.watch, teams: r.plan.Teams, snow: r.plan.ServiceNow, user: u, chat: r.plan.Teams.Personal(u),
+		rng:    rand.New(rand.NewPCG(r.plan.Seed, uint64(id))), //nolint:gosec // a script, and positive
+		signal: make(chan struct{}, 1), desk: make(chan snowtest.Chat, 8),
+		taken: map[string]bool{}, messages: map[Mark]*progress{}, ended: map[int32]bool{}, joined: map[int32]bool{},
+		said: map[Direction]int32{},
+	}
+	r.talks[u.Email] = t
+	r.watch.add(t)
+}
+
+// arm lets things go wrong, with the seed.
+func (r *runner) arm() error {
+	p := r.plan
+	if p.FaultRate == 0 {
+		return nil
+	}
+	roll := func(n uint64) *dice {
+		d := newDice(mix(p.Seed+n), p.FaultRate)
+		r.dice = append(r.dice, d)
+		return d
+	}
+	teamsFaults(p.Teams, roll(1), adaptertest.Out, r.watch.number)
+	teamsFaults(p.Teams, roll(2), adaptertest.In, r.watch.number)
+	return errors.Join(
+		serviceNowFaults(p.ServiceNow, roll(3), snowtest.Out, r.watch.number),
+		serviceNowFaults(p.ServiceNow, roll(4), snowtest.In, r.watch.number))
+}
+
+// queue hands every chat that is queued to the talk it belongs to.
+func (r *runner) queue(ctx context.Context) {
+	known := map[string]bool{}
+	for {
+		c, err := r.plan.ServiceNow.WaitChat(ctx, func(c snowtest.Chat) bool { return !known[c.ID] })
+		if err != nil {
+			return
+		}
+		known[c.ID] = true
+		if t := r.talks[c.Email]; t != nil {
+			select {
+			case t.desk <- c:
+			case <-ctx.Done():
+				return
+			}
+			t.wake()
+		}
+	}
+}
+
+// disturb kills, stops and starts the service again, at moments that are spread over the run.
+func (r *runner) disturb(ctx context.Context) error {
+	p := r.plan
+	rng := rand.New(rand.NewPCG(p.Seed, 0)) //nolint:gosec // a script
+	total := p.Kills + p.Stops
+	order := rng.Perm(total)
+	expected := float64(2 * p.Conversations * p.Messages)
+	for n, what := range order {
+		// In the n-th of as many equal parts of nine tenths of the run, since not everything offered is accepted.
+		moment := int64(0.85 * expected * (float64(n) + rng.Float64()) / float64(total))
+		for r.watch.accepted.Load() < moment {
+			select {
+			case <-r.watch.progress:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		p.Teams.ExpireTokens()
+		p.ServiceNow.ExpireTokens()
+		if err := r.restart(ctx, what < p.Kills); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (r *runner) restart(ctx context.Context, kill bool) error {
+	ctx = context.WithoutCancel(ctx) // the service has to be there at the end
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	e := Event{Kind: Stopped, At: r.watch.at(time.Now())}
+	end := r.plan.Target.Stop
+	if kill {
+		e.Kind, end = Killed, r.plan.Target.Kill
+		r.report.Kills++
+	} else {
+		r.report.Stops++
+	}
+	err := end()
+	e.End = r.watch.at(time.Now())
+	r.watch.record.Add(e)
+	r.plan.Log.Info("service ended", "kill", kill, "accepted", r.watch.accepted.Load(), "at", e.End)
+	if err != nil {
+		return fmt.Errorf("end the service: %w", err)
+	}
+	return r.start(ctx)
+}
+
+func (r *runner) start(ctx context.Context) error {
+	addr, err := r.plan.Target.Start(ctx)
+	if err != nil {
+		return fmt.Errorf("start the service: %w", err)
+	}
+	r.addr = addr
+	r.plan.Teams.SetBot(addr.Bot)
+	r.plan.ServiceNow.SetWebhook(addr.Webhook, addr.WebhookSecret)
+	return nil
+}
+
+// read reads how many possible repeats the process counts. It is read once in the life of each, so it is all that was counted.
+func (r *runner) read(ctx context.Context) error {
+	at := r.watch.at(time.Now())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.addr.Metrics, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	defer res.Body.Close()
+	n, err := possibleRepeats(res.Body)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	r.report.Flagged += n
+	r.watch.record.Add(Event{Kind: Flagged, Count: int32(n), At: at}) //nolint:gosec // a count of messages
+	return nil
+}
+
+// possibleRepeats adds up the series of the metric, in the text format of Prometheus.
+func possibleRepeats(r io.Reader) (int, error) {
+	sum := 0.0
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		series, value, _ := strings.Cut(lines.Text(), "} ")
+		if !strings.HasPrefix(series, "snowbot_possible_repeats_total") && !strings.Contains(series, `"possible repeats"`) {
+			continue
+		}
+		if value == "" { // a series without labels
+			_, value, _ = strings.Cut(series, " ")
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil {
+			return 0, fmt.Errorf("series %q: %w", series, err)
+		}
+		sum += n
+	}
+	return int(sum), lines.Err()
+}

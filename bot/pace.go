@@ -1,0 +1,426 @@
+package bot
+
+import (
+	"sync"
+	"time"
+
+	"snowbot/store"
+)
+
+// A rank orders the lanes that compete for the rate of a tenant.
+type rank int
+
+// The ranks, the first ones first. Typing comes after all of them; see room.typing.
+const (
+	rankEnd rank = iota
+	rankWords
+	rankCard
+)
+
+func rankOf(kind string) rank {
+	switch kind {
+	case kindEnd:
+		return rankEnd
+	case kindCard:
+		return rankCard
+	default:
+		return rankWords
+	}
+}
+
+// A claim is a lane in hand: its lease, and what decides when its head may be sent.
+type claim struct {
+	lease *store.Lease
+	since time.Time // just before it was claimed, monotonic: the lease cannot be shorter than it looks
+	state *state    // of the conversation when it was claimed; nil when there is none
+	rank  rank      // the best of its run: an end is not held up by what goes before it
+	old   time.Time // when its head is given up rather than waited for
+
+	window *window // of the conversation, unless it is not paced
+	tenant *rate   // of the tenant, unless it is not paced
+	host   *host   // where it goes, unless that is here
+
+	waited bool
+	report func(error) // to the host's breaker
+
+	group *group
+	wake  time.Time // of a sleeper
+	at    [heaps]int
+}
+
+// Times of a claim. It is let go while there is still time for a send, so that a fresh lease has it.
+const (
+	holdTime = 7 * time.Second
+	roomLane = 4096     // so many lanes of a direction wait in memory at most
+	roomSize = 64 << 20 // and so many bytes of bodies
+)
+
+// expires is when a waiting claim has to be looked at.
+func (c *claim) expires() time.Time {
+	if end := c.since.Add(holdTime); c.old.After(end) {
+		return end
+	}
+	return c.old
+}
+
+func (c *claim) size() (n int) {
+	for _, d := range c.lease.Deliveries {
+		n += len(d.Body)
+	}
+	return n
+}
+
+// A course says what is to be done with a claim.
+type course int
+
+const (
+	wait   course = iota
+	goOn          // send; finish has to follow
+	letGo         // it cannot be sent within its lease
+	giveUp        // it cannot be sent, and has become too old
+)
+
+// A room is where lanes wait in memory, with their leases, for the windows of their conversation, the rate of
+// their tenant, or a host that does not answer. Nobody waits with them: workers take what may go on.
+type room struct {
+	tenantRate int // sends a second; 0 is no pacing
+	now        func() time.Time
+
+	mu      sync.Mutex
+	windows map[string]*window // by conversation
+	swept   time.Time
+	tenants map[string]*rate
+	doors   map[store.Direction]*door
+}
+
+// A door is the part of a room for one direction.
+type door struct {
+	groups map[groupKey]*group
+	asleep claimHeap
+	expiry claimHeap
+	lanes  map[string]*claim // by conversation
+	size   int
+	kick   chan struct{} // something may go on
+}
+
+// A groupKey names what the claims of a group share.
+type groupKey struct {
+	tenant *rate
+	host   *host
+}
+
+// A group is the claims that wait for the same tenant and host.
+type group struct {
+	groupKey
+	ready claimHeap
+	n     int // claims, ready or not
+}
+
+func newRoom(tenantRate int) *room {
+	r := &room{
+		tenantRate: tenantRate, now: time.Now,
+		windows: map[string]*window{}, tenants: map[string]*rate{}, doors: map[store.Direction]*door{},
+	}
+	for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToTicks} {
+		r.doors[d] = &door{
+			groups: map[groupKey]*group{},
+			asleep: claimHeap{which: inAsleep, before: func(a, b *claim) bool { return a.wake.Before(b.wake) }},
+			expiry: claimHeap{which: inExpiry, before: func(a, b *claim) bool { return a.expires().Before(b.expires()) }},
+			lanes:  map[string]*claim{}, kick: make(chan struct{}, 1),
+		}
+	}
+	return r
+}
+
+// urgent orders what competes: by rank, then by acceptance.
+func urgent(a, b *claim) bool {
+	if a.rank != b.rank {
+		return a.rank < b.rank
+	}
+	return a.lease.Deliveries[0].Accepted.Before(b.lease.Deliveries[0].Accepted)
+}
+
+// pace has the claim wait for its conversation's windows, which learn what the state knows of them, and for its tenant.
+func (r *room) pace(c *claim, conversation, tenant string) {
+	if r.tenantRate == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.tenant = r.tenant(tenant)
+	if c.lease.Lane.Direction != store.ToTeams {
+		return // a look-up, which has windows of its own that are never full
+	}
+	c.window = r.window(conversation)
+	c.window.learn(c.state.Sent, r.now())
+}
+
+func (r *room) tenant(name string) *rate {
+	t := r.tenants[name]
+	if t == nil {
+		t = &rate{n: r.tenantRate}
+		r.tenants[name] = t
+	}
+	return t
+}
+
+// window returns that of a conversation. Those with nothing in them are forgotten from time to time.
+func (r *room) window(conversation string) *window {
+	if now := r.now(); now.Sub(r.swept) > 10*time.Minute {
+		r.swept = now
+		for name, w := range r.windows {
+			if d := r.doors[store.ToTeams].lanes[name]; d == nil && w.idle(now) {
+				delete(r.windows, name)
+			}
+		}
+	}
+	w := r.windows[conversation]
+	if w == nil {
+		w = &window{}
+		r.windows[conversation] = w
+	}
+	return w
+}
+
+// enter adds a claim to those that wait. take follows.
+func (r *room) enter(c *claim) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.doors[c.lease.Lane.Direction]
+	for i := range c.at {
+		c.at[i] = -1
+	}
+	if old := d.lanes[c.lease.Lane.Conversation]; old != nil {
+		d.remove(old) // its lease has passed on to this one
+	}
+	d.lanes[c.lease.Lane.Conversation] = c
+	d.size += c.size()
+	key := groupKey{c.tenant, c.host}
+	if c.group = d.groups[key]; c.group == nil {
+		c.group = &group{groupKey: key, ready: claimHeap{which: inReady, before: urgent}}
+		d.groups[key] = c.group
+	}
+	c.group.n++
+	d.expiry.add(c)
+	c.wake = r.now() // looked at next
+	d.asleep.add(c)
+	d.poke()
+}
+
+func (d *door) poke() {
+	select {
+	case d.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (d *door) remove(c *claim) {
+	delete(d.lanes, c.lease.Lane.Conversation)
+	d.size -= c.size()
+	d.asleep.drop(c)
+	d.expiry.drop(c)
+	c.group.ready.drop(c)
+	if c.group.n--; c.group.n == 0 {
+		delete(d.groups, c.group.groupKey)
+	}
+}
+
+// take returns the claim that is to be handled next and how, or wait and when to ask again at the latest.
+func (r *room) take(to store.Direction) (*claim, course, time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d, now := r.doors[to], r.now()
+	d.awaken(now)
+	pause := time.Hour
+	for _, g := range d.groups {
+		c, p := d.pick(g, now)
+		if c != nil {
+			return c, goOn, 0
+		}
+		pause = min(pause, p)
+	}
+	if c := d.expiry.first(); c != nil {
+		if !c.expires().After(now) {
+			d.remove(c)
+			if c.old.After(now) {
+				return c, letGo, 0
+			}
+			return c, giveUp, 0
+		}
+		pause = min(pause, c.expires().Sub(now))
+	}
+	if c := d.asleep.first(); c != nil {
+		pause = min(pause, c.wake.Sub(now))
+	}
+	return nil, wait, max(pause, time.Millisecond)
+}
+
+// awaken makes ready what its conversation does not hold back any more.
+func (d *door) awaken(now time.Time) {
+	for {
+		c := d.asleep.first()
+		if c == nil || c.wake.After(now) {
+			return
+		}
+		d.asleep.drop(c)
+		if c.window != nil {
+			if next := c.window.next(now); next.After(now) {
+				c.wake, c.waited = next, true
+				d.asleep.add(c)
+				continue
+			}
+		}
+		c.group.ready.add(c)
+	}
+}
+
+// pick takes out the most urgent claim of a group, if it may go on, or says when to ask again.
+func (d *door) pick(g *group, now time.Time) (*claim, time.Duration) {
+	for {
+		c := g.ready.first()
+		if c == nil {
+			return nil, time.Hour
+		}
+		if g.tenant != nil {
+			if next := g.tenant.next(now); next.After(now) {
+				g.hold()
+				return nil, next.Sub(now)
+			}
+		}
+		if c.window != nil {
+			if next := c.window.next(now); next.After(now) { // somebody typed meanwhile
+				g.ready.drop(c)
+				c.wake, c.waited = next, true
+				d.asleep.add(c)
+				continue
+			}
+		}
+		if g.host != nil {
+			report, pause := g.host.ask()
+			if report == nil {
+				g.hold()
+				return nil, pause
+			}
+			c.report = report
+		}
+		d.remove(c)
+		if c.tenant != nil {
+			c.tenant.flying++
+		}
+		if c.window != nil {
+			c.window.flying++
+		}
+		return c, 0
+	}
+}
+
+// hold notes of the most urgent claim that it had to wait; the others are noted when it is their turn.
+func (g *group) hold() { g.ready.first().waited = true }
+
+// finish ends what take began: so many calls of Teams were answered now, and health is what the host's breaker is told.
+func (r *room) finish(c *claim, calls int, health error) {
+	if c.report != nil {
+		c.report(health)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	if c.tenant != nil {
+		c.tenant.flying--
+		c.tenant.add(now, calls)
+	}
+	if c.window != nil {
+		c.window.flying--
+		c.window.add(now, calls)
+	}
+	for _, d := range r.doors {
+		if len(d.lanes) > 0 {
+			d.poke()
+		}
+	}
+}
+
+// spare returns how many further sends the windows of the claim's conversation take at once, beside its own.
+func (r *room) spare(c *claim) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return c.window.free(r.now())
+}
+
+// recent returns what the state is to keep of the sends to the claim's conversation, and whether it is worth a write of
+// its own.
+func (r *room) recent(c *claim) (s *sends, busy bool) {
+	if c.window == nil {
+		return nil, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	return c.window.pack(now), c.window.busy(now)
+}
+
+// typing asks to show typing in a conversation. It is the first thing to be dropped: when anything waits for the same
+// conversation or tenant, and when a third of what they may take is all that is left. A nil answer is a refusal;
+// otherwise it is to be called when the answer came.
+func (r *room) typing(conversation, tenant string) func() {
+	if r.tenantRate == 0 {
+		return func() {}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	d, t, w := r.doors[store.ToTeams], r.tenant(tenant), r.window(conversation)
+	for g := range d.groups {
+		if g.tenant == t && d.groups[g].ready.Len() > 0 {
+			return nil
+		}
+	}
+	if d.lanes[conversation] != nil || w.flying > 0 || w.free(now) < 3 || t.free(now) < max(1, t.n/3) {
+		return nil
+	}
+	w.flying++
+	t.flying++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		now := r.now()
+		w.flying--
+		t.flying--
+		w.add(now, 1)
+		t.add(now, 1)
+		d.poke()
+	}
+}
+
+// full reports whether no further lane of a direction should be claimed.
+func (r *room) full(to store.Direction) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.doors[to]
+	return d != nil && (len(d.lanes) >= roomLane || d.size >= roomSize)
+}
+
+// lanes returns how many lanes wait, by direction.
+func (r *room) lanes() map[store.Direction]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := map[store.Direction]int{}
+	for to, d := range r.doors {
+		n[to] = len(d.lanes)
+	}
+	return n
+}
+
+// clear takes out everything.
+func (r *room) clear() []*claim {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []*claim
+	for _, d := range r.doors {
+		for _, c := range d.lanes {
+			d.remove(c)
+			all = append(all, c)
+		}
+	}
+	return all
+}

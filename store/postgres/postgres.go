@@ -1,0 +1,169 @@
+// Package postgres keeps conversations in a PostgreSQL database, for several replicas at once.
+//
+// # Durability
+//
+// Every change is committed synchronously before its call returns, except the claim of a lane and a lane's
+// last settle ([store.Store.Settle]), which the server may lose in a crash within 50 ms and which are not
+// undone by anything else. Calls of different conversations that are waiting at the same time share a
+// transaction. Each transaction leaves a row with a random token. When the answer to a commit is lost, the
+// token is looked up by inserting it again: that waits for the transaction if it is still under way, keeps it
+// from committing later if it has not come so far, and so finds out what became of it, also after a failover.
+//
+// # Replicas
+//
+// Any replica takes any call. The lock on a conversation's row orders its turns and settles, over all
+// replicas. A lane is leased by a random token in its row, which Settle and Begin compare under the lane's
+// lock. After a change a replica wakes its own waiting calls at once, and the others by NOTIFY at most every
+// 10 ms; a waiting call looks by itself each second.
+//
+// # Locks
+//
+// A transaction locks conversations in the order of their ids, then lanes. Claim locks one lane, skips
+// those that are locked and waits for nothing, so it is in nobody's way. Isolation is READ COMMITTED: what a
+// turn reads is read after its conversation was locked. Transactions that clash all the same, which may
+// happen over keys, are repeated.
+//
+// # Time
+//
+// Everything that is decided by time is decided by the database's clock.
+package postgres
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/puddle/v2"
+
+	"snowbot/store"
+)
+
+// Store is a store.Store in a PostgreSQL database.
+type Store struct {
+	pool    *pgxpool.Pool
+	keys    *store.Keyring
+	clock   func() time.Time // nil for the database's
+	log     *slog.Logger
+	maskKey []byte
+	schema  string // for notifications
+	replica string
+	limit   time.Duration // for one exchange with the server
+
+	queues [committers]*queue
+	hub    *hub
+	rekey  rekeying
+
+	closed chan struct{} // Close was called
+	once   sync.Once
+	stop   context.CancelFunc // ends the listener and the announcer
+	wg     sync.WaitGroup
+	done   chan struct{} // Close has ended
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open connects to the database, migrates it if it may, and starts what works in the background until Close.
+// The error says what to do about it: when a key is missing, when the schema is newer or older than this
+// program's, when the database cannot keep what snowbot needs.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Keys == nil {
+		return nil, errors.New("no keys given for the database")
+	}
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c, err := poolConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to the database: %w", err)
+	}
+	s := &Store{
+		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),
+		limit: o.StatementTimeout + 5*time.Second, hub: newHub(),
+		closed: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := s.load(ctx, o, c); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	for i := range s.queues {
+		q := newQueue()
+		s.queues[i] = q
+		s.wg.Go(func() { s.commits(background, q) })
+	}
+	s.wg.Go(func() { s.listen(background, c.ConnConfig) })
+	s.wg.Go(func() { s.announce(background) })
+	return s, nil
+}
+
+// Mask implements store.Store.
+func (s *Store) Mask(name string) string {
+	mac := hmac.New(sha256.New, s.maskKey)
+	mac.Write([]byte(name))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// moment returns the time that overrides the database's clock, or nil.
+func (s *Store) moment() *time.Time {
+	if s.clock == nil {
+		return nil
+	}
+	now := s.clock().UTC().Truncate(time.Microsecond)
+	return &now
+}
+
+// usable says why a call cannot be taken.
+func (s *Store) usable(ctx context.Context) error {
+	select {
+	case <-s.closed:
+		return store.ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// told puts an error as the contract has it.
+func (s *Store) told(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, puddle.ErrClosedPool) {
+		return store.ErrClosed
+	}
+	return endedBy(ctx, err)
+}
+
+// Close commits what has been taken, ends all calls and lets the database go. Leases that were not settled
+// run out by themselves.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		close(s.closed)
+		for _, q := range s.queues {
+			q.close()
+		}
+		s.hub.close()
+		for _, q := range s.queues {
+			<-q.ended
+		}
+		s.stop()
+		s.wg.Wait()
+		s.pool.Close()
+		close(s.done)
+	})
+	<-s.done
+	return nil
+}
