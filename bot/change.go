@@ -3,6 +3,7 @@ package bot
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"snowbot/adapter"
@@ -149,8 +150,10 @@ func (c *change) speaker(id, name string) {
 	if name == "" || name == s.AgentName {
 		return
 	}
-	c.notice(c.texts().Say(TextNoticeTransferred, name))
-	s.AgentID, s.AgentName = id, name
+	if s.AgentName != "" || !strings.Contains(s.Announced, name) {
+		c.notice(c.texts().Say(TextNoticeTransferred, name))
+	}
+	s.AgentID, s.AgentName, s.Announced = id, name, ""
 	c.showCard()
 }
 

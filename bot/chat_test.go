@@ -364,7 +364,7 @@ func TestWaitTimeShowsOnTheCardInPlace(t *testing.T) {
 	}
 	d.sees("has joined the chat")
 	d.answers(c, "Sam here")
-	d.sees("You are now talking to Sam Ortiz.")
+	d.sees("You are chatting with Sam Ortiz.") // on the card: that Sam came in was said already
 	if err := d.snow.Transfer(d.within(), c.ID, "Kim Lee"); err != nil {
 		t.Fatal(err)
 	}

@@ -240,7 +240,7 @@ func cardText(m adaptertest.Message) string {
 }
 
 // presses has the employee press the button of a card whose data has the verb.
-func (d *desk) presses(verb string) adaptertest.Posted {
+func (d *desk) presses(verb string) {
 	d.t.Helper()
 	messages := d.chat.Messages()
 	for i := len(messages) - 1; i >= 0; i-- {
@@ -252,11 +252,10 @@ func (d *desk) presses(verb string) adaptertest.Posted {
 			if err != nil || p.Status != http.StatusOK {
 				d.t.Fatalf("press %q: status %d, %v", verb, p.Status, err)
 			}
-			return p
+			return
 		}
 	}
 	d.t.Fatalf("no card has a button %q; Teams shows %q", verb, d.shown())
-	return adaptertest.Posted{}
 }
 
 type cardButton struct {

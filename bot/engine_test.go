@@ -250,9 +250,12 @@ func (s *snowSide) RequestAgent(_ context.Context, c snow.Chat, r snow.AgentRequ
 	return err
 }
 
-func (s *snowSide) Say(_ context.Context, _ snow.Chat, w snow.Words) error { return s.take("message", w.Text) }
-func (s *snowSide) End(context.Context, snow.Chat, string) error           { return s.take("end", "") }
-func (s *snowSide) Typing(context.Context, snow.Chat, string, bool) error   { return nil }
+func (s *snowSide) Say(_ context.Context, _ snow.Chat, w snow.Words) error {
+	return s.take("message", w.Text)
+}
+
+func (s *snowSide) End(context.Context, snow.Chat, string) error          { return s.take("end", "") }
+func (s *snowSide) Typing(context.Context, snow.Chat, string, bool) error { return nil }
 
 func (s *snowSide) Report(_ context.Context, _ snow.Chat, _ string, receipts []snow.Receipt) error {
 	s.mu.Lock()

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // waiting puts a lane into the room, as a worker does that claimed it.
-func (r *room) waiting(conversation, kind string, accepted time.Time, h *host) *claim {
+func (r *room) waiting(conversation, kind string, accepted time.Time, h *host) {
 	c := &claim{
 		lease: &store.Lease{
 			Lane:       store.Lane{Conversation: conversation, Direction: store.ToTeams},
@@ -23,7 +24,6 @@ func (r *room) waiting(conversation, kind string, accepted time.Time, h *host) *
 	}
 	r.pace(c, conversation, "tenant")
 	r.enter(c)
-	return c
 }
 
 // next waits for what may go on, and has it answered at once.
@@ -72,7 +72,7 @@ func TestLanesCompeteByRankAndThenByAcceptance(t *testing.T) {
 		if r.typing("somebody", "tenant") != nil {
 			t.Error("typing takes the last of the rate")
 		}
-		pause(t.Context(), 3 * time.Second)
+		pause(t.Context(), 3*time.Second)
 		answered := r.typing("somebody", "tenant")
 		if answered == nil {
 			t.Fatal("typing is refused though nothing waits")
@@ -135,7 +135,7 @@ func TestOneProbeAtATime(t *testing.T) {
 		for i := range 10 {
 			r.waiting(fmt.Sprint(i), kindText, time.Now().Add(time.Duration(i)), h)
 		}
-		pause(t.Context(), breakerProbe + time.Second/10)
+		pause(t.Context(), breakerProbe+time.Second/10)
 		probe, _, _ := r.take(store.ToTeams)
 		if probe == nil {
 			t.Fatal("no probe")
@@ -180,10 +180,9 @@ func TestOnlyTheHostsOwnFailuresCount(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := "ill"
-			switch err := health(tt.err, true); {
-			case err == nil:
+			if err := health(tt.err, true); err == nil {
 				got = "well"
-			case err == errNoCall: //nolint:errorlint // the very one
+			} else if errors.Is(err, errNoCall) {
 				got = "nothing"
 			}
 			if got != tt.want {

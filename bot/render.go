@@ -223,8 +223,8 @@ func picker(t *Texts, resolve resolver, session string, it snow.Item) *adapter.A
 
 func dateInput(t *Texts, session string, it snow.Item) *adapter.Activity {
 	body := elements{textBlock(firstOf(it.Text, t.Say(TextChoose)))}
-	date := object{"type": "Input.Date", "id": "choice", "isRequired": true, "label": t.Say(TextChoose), "errorMessage": t.Say(TextChoose)}
-	clock := object{"type": "Input.Time", "id": "time", "isRequired": true, "label": t.Say(TextChoose), "errorMessage": t.Say(TextChoose)}
+	date := object{"type": "Input.Date", "id": "choice", "isRequired": true, "label": t.Say(TextDate), "errorMessage": t.Say(TextChoose)}
+	clock := object{"type": "Input.Time", "id": "time", "isRequired": true, "label": t.Say(TextTime), "errorMessage": t.Say(TextChoose)}
 	switch it.Input {
 	case "date":
 		body = append(body, date)

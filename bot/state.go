@@ -86,6 +86,8 @@ type session struct {
 	Held      bool   `json:"held,omitempty"` // the employee was told that words are kept
 	// System is a fingerprint of the last system text shown before an agent joined; they repeat.
 	System string `json:"system,omitempty"`
+	// Announced is what ServiceNow said when the agent joined, which often has the name that nothing else has yet.
+	Announced string `json:"announced,omitempty"`
 
 	Card card `json:"card"`
 }

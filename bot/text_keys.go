@@ -35,11 +35,9 @@ const (
 	TextButtonSendAgain           TextKey = "buttonSendAgain"
 	TextButtonTicket              TextKey = "buttonTicket"
 	TextButtonTalkToPerson        TextKey = "buttonTalkToPerson"
-	TextNoticeConnecting          TextKey = "noticeConnecting"
 	TextNoticeJoined              TextKey = "noticeJoined" // {name}
 	TextNoticeJoinedUnnamed       TextKey = "noticeJoinedUnnamed"
 	TextNoticeTransferred         TextKey = "noticeTransferred" // {name}
-	TextNoticeTransferredUnnamed  TextKey = "noticeTransferredUnnamed"
 	TextNoticeEndedByAgent        TextKey = "noticeEndedByAgent"
 	TextNoticeEndedByEmployee     TextKey = "noticeEndedByEmployee"
 	TextNoticeCancelled           TextKey = "noticeCancelled"
@@ -76,11 +74,12 @@ const (
 // What stands beside an agent's pictures, files, choices and dates.
 const (
 	TextAgentSentPicture  TextKey = "agentSentPicture"
-	TextAgentSentFile     TextKey = "agentSentFile"
 	TextPickerSend        TextKey = "pickerSend"
 	TextPickerPlaceholder TextKey = "pickerPlaceholder"
 	TextChoose            TextKey = "choose"
 	TextDateSend          TextKey = "dateSend"
+	TextDate              TextKey = "date" // labels an input
+	TextTime              TextKey = "time" // labels an input
 )
 
 // What the agent reads.

@@ -93,6 +93,9 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 	case snow.KindSystem:
 		if s.Phase == connected || s.System != fingerprint(it.Text) {
 			s.System = fingerprint(it.Text)
+			if s.Phase == connected && s.AgentName == "" {
+				s.Announced = cut(it.Text, 200)
+			}
 			c.show(it)
 		}
 	default:

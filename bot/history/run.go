@@ -211,8 +211,8 @@ func (r *runner) disturb(ctx context.Context) error {
 	order := rng.Perm(total)
 	expected := float64(2 * p.Conversations * p.Messages)
 	for n, what := range order {
-		// In the n-th of as many equal parts of nine tenths of the run, since not everything offered is accepted.
-		moment := int64(0.85 * expected * (float64(n) + rng.Float64()) / float64(total))
+		// In the n-th of as many equal parts of the first two thirds, since not everything offered is accepted.
+		moment := int64(0.7 * expected * (float64(n) + rng.Float64()) / float64(total))
 		for r.watch.accepted.Load() < moment {
 			select {
 			case <-r.watch.progress:

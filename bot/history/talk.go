@@ -19,7 +19,7 @@ import (
 
 // Times of a talk. None of them decides on a promise; they only keep a run from hanging.
 const (
-	patience = 20 * time.Second // for what has to come; then the check has its say
+	patience = 30 * time.Second // for what has to come; then the check has its say
 	recheck  = 200 * time.Millisecond
 	askAgain = 3 * time.Second
 )

@@ -1,0 +1,275 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"snowbot/store"
+)
+
+const (
+	// committers is how many transactions of Apply, Settle and Begin a replica has under way at most. Those of
+	// one conversation always go the same way.
+	committers = 4
+	// batchLimit bounds the calls in one transaction.
+	batchLimit = 64
+)
+
+// States of a call.
+const (
+	waiting   int32 = iota
+	running         // the committer is at it
+	staged          // its function has run, and may have to run again
+	abandoned       // its caller left
+)
+
+// A call is a change of one conversation on its way to a committer.
+type call struct {
+	conversation string
+	create       bool // if there is no such conversation
+	state        atomic.Int32
+	// reads queues what has to be read, with the conversation locked. It may be nil.
+	reads func(t *tx)
+	// run decides and queues what is to be written. When it returns an error, it must have queued nothing.
+	run  func(ctx context.Context, t *tx, c *conversation) error
+	err  error
+	done chan struct{}
+	told bool // the committer's
+}
+
+// do has a call run in a transaction that it may share, and waits until it is durable.
+func (s *Store) do(ctx context.Context, c *call) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	c.done = make(chan struct{})
+	q := s.queues[maphash.String(queueSeed, c.conversation)%committers]
+	if !q.add(c) {
+		return store.ErrClosed
+	}
+	return c.wait(ctx)
+}
+
+// queueSeed spreads conversations over the committers.
+var queueSeed = maphash.MakeSeed()
+
+// wait returns the outcome, or early when ctx ends, but not while the function is running.
+func (c *call) wait(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+	}
+	for {
+		if c.state.CompareAndSwap(waiting, abandoned) || c.state.CompareAndSwap(staged, abandoned) {
+			return ctx.Err()
+		}
+		select {
+		case <-c.done:
+			return c.err
+		default:
+			runtime.Gosched() // running takes microseconds
+		}
+	}
+}
+
+// A queue is what one committer has to do.
+type queue struct {
+	mu      sync.Mutex
+	calls   []*call
+	closing bool
+	kick    chan struct{}
+	ended   chan struct{}
+}
+
+func newQueue() *queue {
+	return &queue{kick: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+func (q *queue) add(c *call) bool {
+	q.mu.Lock()
+	ok := !q.closing
+	if ok {
+		q.calls = append(q.calls, c)
+	}
+	q.mu.Unlock()
+	q.wake()
+	return ok
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closing = true
+	q.mu.Unlock()
+	q.wake()
+}
+
+func (q *queue) wake() {
+	select {
+	case q.kick <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// take takes the next calls off the queue, one of each conversation, and waits for some. It returns none
+// when the queue is closed and empty.
+func (q *queue) take() []*call {
+	for {
+		q.mu.Lock()
+		var out, rest []*call
+		seen := map[string]bool{}
+		for _, c := range q.calls {
+			if len(out) < batchLimit && !seen[c.conversation] {
+				out = append(out, c)
+			} else {
+				rest = append(rest, c)
+			}
+			seen[c.conversation] = true
+		}
+		q.calls = rest
+		closing := q.closing
+		q.mu.Unlock()
+		if len(out) > 0 || closing {
+			return out
+		}
+		<-q.kick
+	}
+}
+
+// commits is a committer. It ends when its queue is closed and empty.
+func (s *Store) commits(ctx context.Context, q *queue) {
+	var calls []*call
+	again := true
+	defer func() {
+		if again { // a function ended the goroutine, as testing.T.FailNow does
+			conclude(calls, errGoexit)
+			s.wg.Go(func() { s.commits(ctx, q) })
+			return
+		}
+		close(q.ended)
+	}()
+	for {
+		if calls = q.take(); len(calls) == 0 {
+			again = false
+			return
+		}
+		s.commitAll(ctx, calls)
+	}
+}
+
+var errGoexit = errors.New("a turn ended the committer's goroutine")
+
+// conclude tells the callers the outcome.
+func conclude(calls []*call, err error) {
+	for _, c := range calls {
+		if c.told {
+			continue
+		}
+		if err != nil {
+			c.err = err
+		}
+		c.told = true
+		close(c.done)
+	}
+}
+
+// commitAll runs calls in one transaction. If that is refused, each gets one of its own, so that it is clear
+// whose fault it is.
+func (s *Store) commitAll(ctx context.Context, calls []*call) {
+	err := s.transact(ctx, func(ctx context.Context, t *tx) error { return s.stageAll(ctx, t, calls) })
+	if len(calls) > 1 && err != nil && kindOf(err) != lost && !errors.As(err, new(*UnclearError)) {
+		for _, c := range calls {
+			one := []*call{c}
+			conclude(one, s.transact(ctx, func(ctx context.Context, t *tx) error { return s.stageAll(ctx, t, one) }))
+		}
+		return
+	}
+	conclude(calls, err)
+}
+
+// stageAll locks the conversations of the calls, runs the calls and queues their writes.
+func (s *Store) stageAll(ctx context.Context, t *tx, calls []*call) error {
+	conversations, err := s.lockAll(ctx, t, calls)
+	if err != nil {
+		return err
+	}
+	relaxed := true
+	for _, c := range calls {
+		if !c.state.CompareAndSwap(waiting, running) && !c.state.CompareAndSwap(staged, running) {
+			continue // abandoned
+		}
+		before := t.changed
+		t.changed, t.relaxed = false, false
+		c.err = c.run(ctx, t, conversations[c.conversation])
+		c.state.Store(staged)
+		relaxed = relaxed && (t.relaxed || !t.changed)
+		t.changed = t.changed || before
+		if errors.As(c.err, new(*databaseError)) {
+			return c.err
+		}
+	}
+	t.relaxed = relaxed
+	if t.changed {
+		for _, c := range conversations {
+			if c.new && !c.written {
+				t.do(sqlRemovePlaceholder, c.no)
+			}
+		}
+	}
+	return nil
+}
+
+// runTurn calls f and turns a panic into an error.
+func runTurn(f func(*store.Turn) error, t *store.Turn) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &store.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f(t)
+}
+
+// lockAll locks the conversations of calls, makes those that are missing and wanted, and hands out what the
+// calls want to read.
+func (s *Store) lockAll(ctx context.Context, t *tx, calls []*call) (map[string]*conversation, error) {
+	found := map[string]*conversation{}
+	for todo := calls; ; {
+		var ids []string
+		for _, c := range todo {
+			ids = append(ids, c.conversation)
+		}
+		lockConversations(t, ids, found)
+		t.ask(sqlNow, s.moment()).QueryRow(scanTime(&t.now))
+		for _, c := range todo {
+			if c.reads != nil {
+				c.reads(t)
+			}
+		}
+		if err := t.send(ctx); err != nil {
+			return nil, err
+		}
+		todo = slices.DeleteFunc(slices.Clone(todo), func(c *call) bool { return !c.create || found[c.conversation] != nil })
+		if len(todo) == 0 {
+			return found, nil
+		}
+		ids = ids[:0]
+		for _, c := range todo {
+			ids = append(ids, c.conversation)
+		}
+		makePlaceholders(t, ids, found)
+		if err := t.send(ctx); err != nil {
+			return nil, err
+		}
+		todo = slices.DeleteFunc(todo, func(c *call) bool { return found[c.conversation] != nil })
+		if len(todo) == 0 {
+			return found, nil
+		}
+		// Another replica was first: theirs are there now.
+	}
+}

@@ -1,0 +1,181 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"snowbot/store"
+)
+
+const (
+	sqlDeliver = `INSERT INTO deliveries (no, direction, place, id, kind, session, accepted, not_before, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	sqlMove = `WITH gone AS (DELETE FROM deliveries WHERE no = $1 AND direction = $2 RETURNING *)
+INSERT INTO deliveries (no, direction, place, id, kind, session, accepted, not_before, failed, attempts, body)
+SELECT no, $3, $4 + row_number() OVER (ORDER BY place), id, kind, session, coalesce($5, accepted), not_before, failed, attempts, body
+FROM gone`
+	sqlDrop = `DELETE FROM deliveries WHERE no = $1 AND direction = $2`
+	// sqlRefresh makes a lane's row follow its deliveries. What was the head before keeps the time since when
+	// it is due.
+	sqlRefresh = `INSERT INTO lanes AS l (no, direction, conversation, head, due, at)
+SELECT $1, $2, $3, d.place, greatest(d.not_before, $4), CASE WHEN $2 <> 'held' THEN greatest(d.not_before, $4) END
+FROM deliveries AS d WHERE d.no = $1 AND d.direction = $2 ORDER BY d.place LIMIT 1
+ON CONFLICT (no, direction) DO UPDATE SET head = excluded.head,
+due = CASE WHEN l.head = excluded.head THEN l.due ELSE excluded.due END,
+at = CASE WHEN $2 <> 'held' THEN greatest(l.until, CASE WHEN l.head = excluded.head THEN l.due ELSE excluded.due END) END`
+	// sqlEmpty does so for a lane that has no deliveries any more. A lease keeps it.
+	sqlEmpty = `UPDATE lanes AS l SET head = NULL, due = NULL, at = NULL
+WHERE no = $1 AND direction = $2 AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.no = $1 AND d.direction = $2)`
+	sqlSweep = `DELETE FROM lanes WHERE no = $1 AND direction = $2 AND head IS NULL AND token = 0`
+	sqlRest  = `UPDATE lanes SET token = 0, until = NULL, head = $3, due = $4, at = $4 WHERE no = $1 AND direction = $2`
+	sqlEnd   = `DELETE FROM lanes WHERE no = $1 AND direction = $2`
+
+	sqlLane     = `SELECT token, due FROM lanes WHERE no = (SELECT no FROM conversations WHERE id = $1) AND direction = $2 FOR UPDATE`
+	sqlLaneHead = `SELECT place, id, not_before, begun, failed, attempts FROM deliveries
+WHERE no = (SELECT no FROM conversations WHERE id = $1) AND direction = $2 ORDER BY place LIMIT $3`
+)
+
+// deliver queues a delivery at the place that the conversation has counted for it.
+func (s *Store) deliver(t *tx, c *conversation, o *store.Outgoing) {
+	accepted := o.Accepted
+	if accepted.IsZero() {
+		accepted = t.now
+	}
+	t.do(sqlDeliver, c.no, string(o.Direction), c.placed, o.ID, o.Kind, o.Session, toTime(accepted), toTime(o.NotBefore),
+		s.keys.Seal(store.DeliveryName(c.rec.ID, o.ID), o.Body))
+}
+
+// moveLanes carries out the turn's Move, and queues its Drop. It returns the lanes that have to be refreshed
+// still.
+func moveLanes(ctx context.Context, t *tx, p *plan) (map[store.Direction]bool, error) {
+	c := p.old
+	touched := map[store.Direction]bool{}
+	var emptied []store.Direction
+	for _, m := range p.turn.Move {
+		if m.From == m.To || c.new {
+			continue
+		}
+		var accepted *time.Time
+		if m.From == store.Held {
+			accepted = &t.now
+		}
+		var n int64
+		t.ask(sqlMove, c.no, string(m.From), string(m.To), c.placed, accepted).Exec(scanCount(&n))
+		if err := t.send(ctx); err != nil { // how many there are numbers what follows
+			return nil, err
+		}
+		c.placed += n
+		touched[m.To] = true
+		emptied = append(emptied, m.From)
+	}
+	if !c.new {
+		for _, d := range p.turn.Drop {
+			t.do(sqlDrop, c.no, string(d))
+			emptied = append(emptied, d)
+		}
+	}
+	for _, d := range emptied {
+		touched[d] = true // moved back, perhaps
+		t.do(sqlEmpty, c.no, string(d))
+		t.do(sqlSweep, c.no, string(d))
+	}
+	return touched, nil
+}
+
+// refreshLanes queues that the rows of lanes follow their deliveries.
+func refreshLanes(t *tx, c *conversation, touched map[store.Direction]bool) {
+	for _, d := range sorted(touched) {
+		t.do(sqlRefresh, c.no, string(d), c.rec.ID, t.now)
+		if d != store.Held {
+			t.wake(d)
+		}
+	}
+}
+
+// sorted returns directions by name, which is the order in which lanes are locked.
+func sorted(set map[store.Direction]bool) []store.Direction {
+	out := make([]store.Direction, 0, len(set))
+	for d := range set {
+		out = append(out, d)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// A laneView is a lane that was locked, and as much of its head as a lease holds, with one more.
+type laneView struct {
+	found bool
+	token int64
+	due   time.Time
+	head  []headRow
+}
+
+// A headRow is what settling has to know of a delivery.
+type headRow struct {
+	place     int64
+	id        string
+	notBefore time.Time
+	begun     bool
+	failed    int32
+	attempts  []store.Attempt
+}
+
+// read queues the lock of the lane and the look at its head.
+func (v *laneView) read(t *tx, l store.Lane, n int) {
+	*v = laneView{}
+	t.ask(sqlLane, l.Conversation, string(l.Direction)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			v.found = true
+			var due *time.Time
+			if err := rows.Scan(&v.token, &due); err != nil {
+				return err
+			}
+			v.due = fromTime(due)
+		}
+		return rows.Err()
+	})
+	t.ask(sqlLaneHead, l.Conversation, string(l.Direction), n).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var h headRow
+			var notBefore *time.Time
+			var attempts []byte
+			if err := rows.Scan(&h.place, &h.id, &notBefore, &h.begun, &h.failed, &attempts); err != nil {
+				return err
+			}
+			h.notBefore = fromTime(notBefore)
+			var err error
+			if h.attempts, err = decodeAttempts(attempts); err != nil {
+				return err
+			}
+			v.head = append(v.head, h)
+		}
+		return rows.Err()
+	})
+}
+
+// fail counts a failed send, and returns the attempts as they are kept.
+func (h *headRow) fail(at time.Time, outcome string) []byte {
+	h.failed++
+	h.attempts = append(h.attempts, store.Attempt{At: at, Outcome: store.Cut(outcome)})
+	if n := len(h.attempts); n > store.AttemptsKept {
+		h.attempts = h.attempts[n-store.AttemptsKept:]
+	}
+	b, err := json.Marshal(h.attempts)
+	if err != nil {
+		panic("attempts as JSON: " + err.Error()) // times and valid strings
+	}
+	return b
+}
+
+func decodeAttempts(b []byte) ([]store.Attempt, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	var out []store.Attempt
+	err := json.Unmarshal(b, &out)
+	return out, err
+}

@@ -1,0 +1,229 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"snowbot/store"
+)
+
+const (
+	sqlLock = `SELECT no, id, status, keys, people, due, updated, lines, placed, data
+FROM conversations WHERE id = ANY($1) ORDER BY id FOR UPDATE`
+	sqlPlaceholders = `INSERT INTO conversations (id, updated, filed, data)
+SELECT id, $2, 0, '' FROM unnest($1::text[]) AS t (id) ORDER BY id
+ON CONFLICT (id) DO NOTHING RETURNING no, id`
+	sqlRemovePlaceholder = `DELETE FROM conversations WHERE no = $1 AND data = ''`
+	sqlWriteRecord       = `UPDATE conversations SET status = $2, keys = $3, people = $4, due = $5, updated = $6,
+filed = $7, lines = $8, placed = $9, data = $10 WHERE id = $1`
+	sqlAddKeys      = `INSERT INTO keys (key, conversation) SELECT key, $2 FROM unnest($1::text[]) AS t (key) ORDER BY key ON CONFLICT (key) DO NOTHING`
+	sqlOwners       = `SELECT key, conversation FROM keys WHERE key = ANY($1)`
+	sqlRemoveKeys   = `DELETE FROM keys WHERE key = ANY($1) AND conversation = $2`
+	sqlAddPeople    = `INSERT INTO people (person, conversation) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING`
+	sqlRemovePeople = `DELETE FROM people WHERE person = ANY($1) AND conversation = $2`
+	sqlAddLine      = `INSERT INTO lines (no, n, at, data) VALUES ($1, $2, $3, $4)`
+)
+
+// A conversation is a row that was locked.
+type conversation struct {
+	no      int64
+	rec     store.Record // Data is in sealed
+	lines   int64
+	placed  int64
+	sealed  []byte
+	new     bool // made by this transaction
+	written bool
+}
+
+// lockConversations queues the lock of conversations, which are added to found.
+func lockConversations(t *tx, ids []string, found map[string]*conversation) {
+	t.ask(sqlLock, ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			c := &conversation{}
+			var due *time.Time
+			err := rows.Scan(&c.no, &c.rec.ID, &c.rec.Status, &c.rec.Keys, &c.rec.People, &due, &c.rec.Updated,
+				&c.lines, &c.placed, &c.sealed)
+			if err != nil {
+				return err
+			}
+			c.rec.Due, c.rec.Updated = fromTime(due), c.rec.Updated.UTC()
+			found[c.rec.ID] = c
+		}
+		return rows.Err()
+	})
+}
+
+// makePlaceholders queues rows for conversations that are to come. They are locked like all that a
+// transaction has made.
+func makePlaceholders(t *tx, ids []string, found map[string]*conversation) {
+	t.ask(sqlPlaceholders, ids, t.now).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			c := &conversation{new: true}
+			if err := rows.Scan(&c.no, &c.rec.ID); err != nil {
+				return err
+			}
+			found[c.rec.ID] = c
+		}
+		return rows.Err()
+	})
+}
+
+// A plan is a turn that was taken and found possible, and not queued yet.
+type plan struct {
+	turn store.Turn
+	old  *conversation
+	gone []string // keys
+}
+
+// plan runs f over a conversation, and takes the keys that it declares. Nothing else is queued.
+func (s *Store) plan(ctx context.Context, t *tx, c *conversation, fresh []bool, f func(*store.Turn) error) (*plan, error) {
+	rec := c.rec
+	if !c.new {
+		data, err := s.keys.Open(store.RecordName(rec.ID), c.sealed)
+		if err != nil {
+			return nil, fmt.Errorf("record of %s: %w", rec.ID, err)
+		}
+		rec.Data = data
+	}
+	// The turn may edit its lists in place, and the old ones are still needed.
+	rec.Keys, rec.People = slices.Clone(c.rec.Keys), slices.Clone(c.rec.People)
+	p := &plan{old: c, turn: store.Turn{Record: &rec, New: c.new, Fresh: fresh, Now: t.now}}
+	if err := runTurn(f, &p.turn); err != nil {
+		return nil, err
+	}
+	if err := p.turn.Check(c.rec.ID); err != nil {
+		return nil, err
+	}
+	p.gone = without(c.rec.Keys, rec.Keys)
+	return p, takeKeys(ctx, t, c.rec.ID, without(rec.Keys, c.rec.Keys))
+}
+
+// takeKeys takes new keys, or returns a *store.KeyTakenError and takes none. Whoever is about to take one of
+// them in another transaction is waited for.
+func takeKeys(ctx context.Context, t *tx, id string, added []string) error {
+	for len(added) > 0 {
+		t.do(sqlAddKeys, added, id)
+		owners := map[string]string{}
+		t.ask(sqlOwners, added).Query(func(rows pgx.Rows) error {
+			var key, owner string
+			_, err := pgx.ForEachRow(rows, []any{&key, &owner}, func() error { owners[key] = owner; return nil })
+			return err
+		})
+		if err := t.send(ctx); err != nil {
+			return err
+		}
+		for _, key := range added {
+			if owner := owners[key]; owner != "" && owner != id {
+				t.do(sqlRemoveKeys, added, id)
+				return &store.KeyTakenError{Key: key, Conversation: owner}
+			}
+		}
+		if len(owners) == len(added) {
+			return nil
+		}
+		// The owner of one has just let it go.
+	}
+	return nil
+}
+
+// stage queues what a plan says. It cannot be refused any more.
+func (s *Store) stage(ctx context.Context, t *tx, p *plan) error {
+	t.changed, t.relaxed = true, false
+	c := p.old
+	touched, err := moveLanes(ctx, t, p)
+	if err != nil {
+		return err
+	}
+	for i := range p.turn.Deliver {
+		o := &p.turn.Deliver[i]
+		c.placed++
+		s.deliver(t, c, o)
+		touched[o.Direction] = true
+	}
+	refreshLanes(t, c, touched)
+	for _, l := range p.turn.Lines {
+		if l.At.IsZero() {
+			l.At = t.now
+		}
+		c.lines++
+		t.do(sqlAddLine, c.no, c.lines, toTime(l.At), s.keys.Seal(store.LineName(c.rec.ID, uint64(c.lines)), l.Data))
+	}
+	for i := range p.turn.Bury {
+		s.buryEvent(t, c.rec.ID, &p.turn.Bury[i])
+	}
+	s.stageRecord(t, p)
+	return nil
+}
+
+// stageRecord queues the record and what points to it, except for its new keys.
+func (s *Store) stageRecord(t *tx, p *plan) {
+	c, rec := p.old, p.turn.Record
+	if len(p.gone) > 0 {
+		t.do(sqlRemoveKeys, p.gone, c.rec.ID)
+	}
+	if gone := without(c.rec.People, rec.People); len(gone) > 0 {
+		t.do(sqlRemovePeople, gone, c.rec.ID)
+	}
+	if added := without(rec.People, c.rec.People); len(added) > 0 {
+		t.do(sqlAddPeople, added, c.rec.ID)
+	}
+	t.do(sqlWriteRecord, c.rec.ID, rec.Status, notNil(rec.Keys), notNil(rec.People), toTime(rec.Due), t.now,
+		day(t.now), c.lines, c.placed, s.keys.Seal(store.RecordName(c.rec.ID), rec.Data))
+	c.written = true
+}
+
+// without returns what is in list and not in other.
+func without(list, other []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(other, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func notNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// day returns the number of a time's day.
+func day(t time.Time) int32 { return int32(t.Unix() / (24 * 60 * 60)) }
+
+// toTime is a time as a parameter: nil when it is zero.
+func toTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Microsecond)
+	return &t
+}
+
+func fromTime(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// scanTime takes a time that a query returns.
+func scanTime(to *time.Time) func(pgx.Row) error {
+	return func(row pgx.Row) error {
+		err := row.Scan(to)
+		*to = to.UTC()
+		return err
+	}
+}
+
+// scanCount takes how many rows a statement changed.
+func scanCount(to *int64) func(pgconn.CommandTag) error {
+	return func(tag pgconn.CommandTag) error { *to = tag.RowsAffected(); return nil }
+}
