@@ -67,7 +67,7 @@ var textsFrench = map[TextKey]string{
 	TextPickerPlaceholder: "Choisissez",
 	TextChoose:            "Veuillez choisir :",
 	TextDateSend:          "Envoyer la date",
-	TextDate:              "Date",
+	TextDate:              "Jour",
 	TextTime:              "Heure",
 
 	TextEditedPrefix:         "Message corrigé :",

@@ -190,26 +190,42 @@ func (h *history) violate(p Promise, m Mark, session int32, format string, args 
 	h.found = append(h.found, Violation{Promise: p, Mark: m, Session: session, Detail: fmt.Sprintf(format, args...)})
 }
 
-// order: whatever was shown before a message, repeats included, was not written after that message had been accepted.
+// order: a message is not shown after one that was written when it had been accepted already. For a repeat only what came after
+// the send that it repeats counts, since a merged activity may be repeated in parts.
 func (h *history) order(c *conversation) {
 	for _, d := range []Direction{FromEmployee, FromAgent} {
-		var latest Mark
-		var began time.Duration
-		for _, e := range c.shown[d] {
+		shown := c.shown[d]
+		latest := -1               // the index of the message that was written last, of those shown so far
+		before := map[Mark]int32{} // the send that showed a message last
+		for i, e := range shown {
 			m := c.messages[e.Mark]
 			if !m.offered {
 				h.violate(Invented, e.Mark, 0, "shown to the other side, and nobody wrote it")
 				continue
 			}
-			if latest.Number > 0 && m.ok && began > m.accepted {
-				h.violate(Reordered, e.Mark, m.session, "shown after %s, which was written %v after this one had been accepted", latest, began-m.accepted)
+			rival := latest
+			if send, again := before[e.Mark]; again {
+				rival = -1
+				for j := i - 1; j >= 0 && shown[j].Send != send; j-- {
+					if rival < 0 || c.began(shown[j]) > c.began(shown[rival]) {
+						rival = j
+					}
+				}
 			}
-			if latest.Number == 0 || m.began > began {
-				latest, began = e.Mark, m.began
+			if rival >= 0 && m.ok && c.began(shown[rival]) > m.accepted {
+				h.violate(Reordered, e.Mark, m.session, "shown after %s, which was written %v after this one had been accepted",
+					shown[rival].Mark, c.began(shown[rival])-m.accepted)
+			}
+			before[e.Mark] = e.Send
+			if latest < 0 || m.began > c.began(shown[latest]) {
+				latest = i
 			}
 		}
 	}
 }
+
+// began is when the message of an event was written.
+func (c *conversation) began(e Event) time.Duration { return c.messages[e.Mark].began }
 
 // repeats: a send is repeated because its outcome was unclear, or because it was the last one of its lane before a kill. The
 // parts of a merged activity may be repeated one by one; that is one repeated send all the same.

@@ -243,7 +243,7 @@ func TestCheck(t *testing.T) {
 			s.ticked(agent(1), agent(2))
 			s.end()
 			s.flagged(1)
-		}, []history.Promise{history.Reordered}[:0]},
+		}, nil},
 		{"a merged activity repeated in parts is one repeat", func(s *script) {
 			s.begin()
 			s.accepted(agent(1))

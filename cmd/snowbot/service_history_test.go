@@ -157,7 +157,7 @@ func TestServiceKeepsItsPromises(t *testing.T) {
 	for _, seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			checkHistory(t, history.Plan{Seed: seed, Conversations: 20, Messages: 25, FaultRate: 0.1, Kills: *historyKills, Stops: 1},
+			checkHistory(t, history.Plan{Seed: seed, Conversations: 40, Messages: 25, FaultRate: 0.1, Kills: *historyKills, Stops: 1},
 				map[string]string{"TEAMS_PACING": "off"})
 		})
 	}
