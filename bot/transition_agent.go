@@ -19,7 +19,7 @@ func (e *postEvent) raw() []byte { return e.post.Raw }
 
 func (e *postEvent) apply(c *change) {
 	if !c.state.live(e.session) {
-		c.count("late", "") // of a session that is over; the id may be in use by nobody else
+		e.late(c)
 		return
 	}
 	s, p := c.state.Session, e.post
@@ -48,6 +48,24 @@ func (e *postEvent) apply(c *change) {
 		p.TakeControl && !e.takesOver():
 		c.over()
 	}
+}
+
+// late takes a post of a session that is over. Nothing of it is shown, and an agent who wrote sees that it was not.
+func (e *postEvent) late(c *change) {
+	c.count("late", "")
+	for i, it := range e.post.Items {
+		if c.turn.Fresh[i] {
+			c.tick(store.Delivery{Session: e.session}, body{MessageID: receiptID(it)}, true)
+		}
+	}
+}
+
+// receiptID is the id by which the agent can be told what became of an item, or "".
+func receiptID(it snow.Item) string {
+	if !it.FromAgent || it.Hashed || strings.ContainsAny(it.ID, "#/") { // not an id of ServiceNow's own
+		return ""
+	}
+	return it.ID
 }
 
 // takesOver reports whether the post says as a whole that an agent has the conversation.
@@ -126,8 +144,8 @@ func (c *change) show(it snow.Item) {
 	activities := render(c.texts(), c.rules.Resolve, s.ID, it)
 	for i, a := range activities {
 		b := body{Activity: a}
-		if i == len(activities)-1 && it.FromAgent && !it.Hashed && !strings.ContainsAny(it.ID, "#/") { // an id of ServiceNow's own
-			b.MessageID = it.ID
+		if i == len(activities)-1 {
+			b.MessageID = receiptID(it)
 		}
 		c.send(store.ToTeams, kindText, s.ID, b)
 	}

@@ -185,8 +185,11 @@ func TestLateEventsOfAnOldSessionDoNothing(t *testing.T) {
 	old := w.connect()
 	w.do(words("end chat", IntentNone))
 	w.do(words("agent", IntentAgent))
+	late := w.do(post(old, snow.Item{ID: "m", Kind: snow.KindText, Text: "late", FromAgent: true}))
+	if got := kinds(late); !slices.Equal(got, []string{"ticks tick"}) {
+		t.Errorf("a late message sent %v, want the agent's report that it failed, and nothing else", got)
+	}
 	for _, ev := range []event{
-		post(old, snow.Item{ID: "m", Kind: snow.KindText, Text: "late", FromAgent: true}),
 		&postEvent{session: old, post: &snow.Event{Completed: true}},
 		&failedEvent{to: store.ToServiceNow, delivery: store.Delivery{Kind: kindAgent, Session: old}, why: failTooOld},
 		&failedEvent{to: store.ToTeams, delivery: store.Delivery{Kind: kindText, Session: old}, why: failBlocked},

@@ -81,7 +81,8 @@ type message struct {
 	session         int32
 	began, accepted time.Duration
 	offered, ok     bool
-	shown, reached  []time.Duration
+	shown, reached  []time.Duration // when the sends began
+	landed          time.Duration   // when the last request with it had reached the instance
 	told, reported  bool
 }
 
@@ -145,6 +146,7 @@ func (c *conversation) add(e Event) {
 		c.shown[e.Mark.Direction] = append(c.shown[e.Mark.Direction], e)
 	case Reached:
 		m.reached = append(m.reached, e.At)
+		m.landed = max(m.landed, e.End)
 	case Told:
 		m.told = true
 	case Ticked, Failed:
@@ -277,7 +279,7 @@ func (h *history) delivery(c *conversation) {
 			}
 			continue
 		}
-		late := slices.ContainsFunc(m.reached, func(t time.Duration) bool { return s.closed != nil && t >= *s.closed })
+		late := s.closed != nil && m.landed >= *s.closed
 		if len(m.shown) == 0 && !m.told && !late && s.joined != nil {
 			h.violate(Lost, mark, m.session, "accepted %v into the run, not shown to the agent, and the employee was not told", m.accepted)
 		}

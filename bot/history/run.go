@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"snowbot/adapter/adaptertest"
 	"snowbot/snow/snowtest"
 )
@@ -72,7 +70,7 @@ func (r Report) String() string {
 }
 
 // Run starts the target, lets everybody talk, and checks what was seen. The target is stopped when Run returns. An error means that the plan
-// could not be carried out; the report holds what was found until then. Faults that the emulators have already stay as they are.
+// could not be carried out, for one conversation at least; the report holds what was found all the same. Faults that the emulators have already stay as they are.
 func Run(ctx context.Context, p Plan) (Report, error) {
 	if p.Teams == nil || p.ServiceNow == nil || p.Target == nil {
 		return Report{}, errors.New("history: both emulators and a target are needed")
@@ -96,9 +94,7 @@ func Run(ctx context.Context, p Plan) (Report, error) {
 	for _, d := range r.dice {
 		r.report.Faults += d.thrown
 	}
-	if err == nil {
-		r.report.Violations = Check(r.watch.record)
-	}
+	r.report.Violations = Check(r.watch.record)
 	return r.report, err
 }
 
@@ -134,11 +130,17 @@ func (r *runner) run(ctx context.Context) error {
 	helpers.Go(func() { r.queue(working) })
 	disturbed := make(chan error, 1)
 	helpers.Go(func() { disturbed <- r.disturb(working) })
-	g, talking := errgroup.WithContext(ctx)
+	// One who is stuck does not keep the others from going on.
+	var talking sync.WaitGroup
+	stuck := make(chan error, len(r.talks))
 	for _, t := range r.talks {
-		g.Go(func() error { return t.run(talking, int32(p.Messages)) }) //nolint:gosec // a number of messages
+		talking.Go(func() { stuck <- t.run(ctx, int32(p.Messages)) }) //nolint:gosec // a number of messages
 	}
-	err := g.Wait()
+	talking.Wait()
+	var err error
+	for range r.talks {
+		err = errors.Join(err, <-stuck)
+	}
 	done()
 	helpers.Wait()
 	p.Teams.ClearFaults()

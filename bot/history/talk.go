@@ -174,10 +174,8 @@ func (t *talk) escalation(ctx context.Context, fromEmployee, fromAgent int32) er
 			return err
 		}
 	}
-	var lost *snowtest.PostError
-	if err := t.snow.Accept(ctx, chat.ID, fmt.Sprintf("Agent %d", t.id)); err != nil && !errors.As(err, &lost) {
-		return err
-	}
+	defer t.collect(chat.ID)
+	_ = t.snow.Accept(ctx, chat.ID, fmt.Sprintf("Agent %d", t.id)) // if we did not take it, or have ended the session, that shows in the log
 	pauses := rand.New(rand.NewPCG(t.rng.Uint64(), 1))
 	g, both := errgroup.WithContext(ctx)
 	g.Go(func() error { return t.write(both, fromEmployee) })
@@ -196,7 +194,6 @@ func (t *talk) escalation(ctx context.Context, fromEmployee, fromAgent int32) er
 		return err
 	}
 	_ = t.await(ctx, patience, func() bool { return t.resolved(chat.ID, ending) && t.closed(chat.ID) })
-	t.collect(chat.ID)
 	return nil
 }
 

@@ -182,8 +182,8 @@ func (w *watch) serviceNow(x snowtest.Exchange) {
 			}
 		case "":
 			for _, m := range Marks(x.RequestBody, FromEmployee) {
-				w.record.Add(Event{Kind: Reached, Mark: m, At: at})
-				t.reached(m, at)
+				w.record.Add(Event{Kind: Reached, Mark: m, At: at, End: end})
+				t.reached(m, end)
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func version() string {
 type versionCommand struct{}
 
 // Run prints the version, and what it was built with.
-func (versionCommand) Run() error {
+func (versionCommand) Run() error { //nolint:unparam // the form of every command
 	fmt.Printf("snowbot %s (%s %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
 }

@@ -52,7 +52,7 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 		if err != nil {
 			return nil, err
 		}
-		err = s.readRun(ctx, l, no, limit)
+		err = s.readRun(ctx, l, no, limit, l.Until.Add(-ttl))
 		if errors.Is(err, store.ErrWrongKey) {
 			s.log.Error("a damaged delivery was made a dead letter", "lane", l.Lane.String())
 			bad := *l
@@ -93,9 +93,9 @@ func (s *Store) lease(ctx context.Context, l *store.Lease, ttl time.Duration) (n
 	return no, err
 }
 
-// readRun fills in the deliveries of a lease, as many from the head as can be given. When the head does not
+// readRun fills in the deliveries of a lease, as many from the head as are due and can be given. When the head does not
 // open, it is given without its body.
-func (s *Store) readRun(ctx context.Context, l *store.Lease, no int64, limit int) error {
+func (s *Store) readRun(ctx context.Context, l *store.Lease, no int64, limit int, now time.Time) error {
 	return s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		l.Deliveries = nil
 		rows, err := conn.Query(ctx, sqlRun, no, string(l.Lane.Direction), limit, store.SealOverhead, store.MaxRun)
@@ -103,17 +103,13 @@ func (s *Store) readRun(ctx context.Context, l *store.Lease, no int64, limit int
 			return err
 		}
 		defer rows.Close()
-		start := l.Until
-		if m := s.moment(); m != nil {
-			start = *m
-		}
 		for rows.Next() {
 			d, sealed, err := scanDelivery(rows)
 			if err != nil {
 				return err
 			}
 			n := len(l.Deliveries)
-			if n > 0 && d.NotBefore.After(start) {
+			if n > 0 && d.NotBefore.After(now) {
 				return nil
 			}
 			if d.Body, err = s.keys.Open(store.DeliveryName(l.Lane.Conversation, d.ID), sealed); err != nil {

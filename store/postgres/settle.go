@@ -50,19 +50,22 @@ func (v *laneView) holds(c *conversation, l *store.Lease) bool {
 // the end of the lease. It reports whether the lane is empty then and everything in it was delivered.
 func (s *Store) settleRun(t *tx, c *conversation, v *laneView, l *store.Lease, r store.Result) bool {
 	to := string(l.Lane.Direction)
-	has := func(i int) bool { return i < len(l.Deliveries) && i < len(v.head) && v.head[i].id == l.Deliveries[i].ID }
+	has := func(i int) bool {
+		return i < len(l.Deliveries) && i < len(v.head) && v.head[i].id == l.Deliveries[i].ID
+	}
 	n := 0
 	for n < r.Done && has(n) {
 		n++
 	}
 	all := n == len(v.head)
 	gone, again := n, false
-	var due, at = v.due, t.now
+	due, at := v.due, t.now
 	if n == r.Done && has(n) {
 		h := &v.head[n]
 		switch r.Next {
 		case store.Again:
-			t.do(sqlAgain, c.no, to, h.place, h.failed+1, h.fail(t.now, r.Outcome), toTime(r.At))
+			attempts := h.fail(t.now, r.Outcome)
+			t.do(sqlAgain, c.no, to, h.place, h.failed, attempts, toTime(r.At))
 			h.notBefore, again = r.At, true
 		case store.Bury:
 			s.buryDelivery(t, c, l.Lane.Direction, h, r)

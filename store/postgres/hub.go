@@ -1,0 +1,302 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"snowbot/store"
+)
+
+const (
+	// look is how often a waiting call looks into the database by itself.
+	look = time.Second
+	// breath is how long a call waits after a claim found nothing although something is due: a lane that is
+	// locked for the moment.
+	breath = 5 * time.Millisecond
+	// announceEvery is the least time between two notifications of a replica.
+	announceEvery = 10 * time.Millisecond
+	// ride is after how long a settle for which nobody waited is made durable, with time to do it in.
+	ride = 30 * time.Millisecond
+)
+
+const (
+	sqlListen = `LISTEN snowbot`
+	sqlNotify = `SELECT pg_notify('snowbot', $1)`
+	// sqlFlush commits next to nothing, and with it all that was committed before.
+	sqlFlush = `SELECT pg_logical_emit_message(true, 'snowbot', '')`
+	sqlSoon  = `SELECT (extract(epoch FROM at - coalesce($2::timestamptz, statement_timestamp())) * 1000000)::bigint
+FROM lanes WHERE direction = $1 AND at IS NOT NULL ORDER BY at LIMIT 1`
+)
+
+// A hub lets waiting calls go, here and in the other replicas.
+type hub struct {
+	mu      sync.Mutex
+	closed  bool
+	waiters map[store.Direction][]chan struct{} // the longest waiting first
+	empty   map[store.Direction]time.Time       // when a claim last found nothing
+	news    map[store.Direction]bool            // to be announced
+	ridden  time.Time                           // the first commit that is not durable yet
+	kick    chan struct{}                       // for the announcer
+}
+
+func newHub() *hub {
+	return &hub{
+		waiters: map[store.Direction][]chan struct{}{}, empty: map[store.Direction]time.Time{},
+		news: map[store.Direction]bool{}, kick: make(chan struct{}, 1),
+	}
+}
+
+// committed makes known what a transaction has brought.
+func (h *hub) committed(t *tx) {
+	h.mu.Lock()
+	for d := range t.wakes {
+		h.wakeOne(d)
+		h.news[d] = true
+	}
+	switch {
+	case !t.relaxed:
+		h.ridden = time.Time{}
+	case h.ridden.IsZero():
+		h.ridden = time.Now()
+	}
+	work := len(h.news) > 0 || !h.ridden.IsZero()
+	h.mu.Unlock()
+	if work {
+		select {
+		case h.kick <- struct{}{}:
+		default: // it knows
+		}
+	}
+}
+
+// missed notes that a claim found nothing.
+func (h *hub) missed(d store.Direction) {
+	h.mu.Lock()
+	h.empty[d] = time.Now()
+	h.mu.Unlock()
+}
+
+// wake lets one call go that waits for a direction. If it finds something it lets the next one go.
+func (h *hub) wake(d store.Direction) {
+	h.mu.Lock()
+	h.wakeOne(d)
+	h.mu.Unlock()
+}
+
+func (h *hub) wakeOne(d store.Direction) {
+	if w := h.waiters[d]; len(w) > 0 {
+		close(w[0])
+		h.waiters[d] = w[1:]
+	}
+}
+
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for d, w := range h.waiters {
+		for _, c := range w {
+			close(c)
+		}
+		delete(h.waiters, d)
+	}
+}
+
+// join makes a waiter, unless the hub is closed.
+func (h *hub) join(d store.Direction) chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := make(chan struct{})
+	if h.closed {
+		close(c)
+	} else {
+		h.waiters[d] = append(h.waiters[d], c)
+	}
+	return c
+}
+
+// leave takes a waiter out. One that was let go and has no use for it lets another go.
+func (h *hub) leave(d store.Direction, c chan struct{}, unused bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, other := range h.waiters[d] {
+		if other == c {
+			h.waiters[d] = append(h.waiters[d][:i:i], h.waiters[d][i+1:]...)
+			return
+		}
+	}
+	if unused {
+		h.wakeOne(d)
+	}
+}
+
+// Wait implements store.Store.
+func (s *Store) Wait(ctx context.Context, d store.Direction) error {
+	if !d.Known() {
+		return fmt.Errorf("wait for %q: no such direction", d)
+	}
+	woken := s.hub.join(d)
+	err := s.wait(ctx, d, woken)
+	s.hub.leave(d, woken, err != nil)
+	return err
+}
+
+func (s *Store) wait(ctx context.Context, d store.Direction, woken <-chan struct{}) error {
+	pause := look
+	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		pause = look
+		rows, err := conn.Query(ctx, sqlSoon, string(d), s.moment())
+		if err != nil {
+			return err
+		}
+		var micros int64
+		_, err = pgx.ForEachRow(rows, []any{&micros}, func() error {
+			pause = min(pause, time.Duration(micros)*time.Microsecond)
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if pause <= 0 {
+		s.hub.mu.Lock()
+		since := time.Since(s.hub.empty[d])
+		s.hub.mu.Unlock()
+		if since > breath {
+			return s.usable(ctx)
+		}
+		pause = breath
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-woken:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return s.usable(ctx)
+}
+
+// announce tells the other replicas what there is to claim, and makes durable what nobody waited for.
+func (s *Store) announce(ctx context.Context) {
+	for {
+		select {
+		case <-s.hub.kick:
+		case <-ctx.Done():
+			return
+		}
+		if payload := s.hub.payload(s.schema, s.replica); payload != "" {
+			if err := s.exec(ctx, sqlNotify, payload); err != nil {
+				s.log.Warn("the other replicas could not be notified; they will look by themselves", "err", err)
+			}
+		}
+		if !sleep(ctx, announceEvery) {
+			return
+		}
+		s.hub.mu.Lock()
+		ridden := s.hub.ridden
+		due := !ridden.IsZero() && time.Since(ridden) >= ride
+		if due {
+			s.hub.ridden = time.Time{}
+		}
+		s.hub.mu.Unlock()
+		switch {
+		case due:
+			if err := s.exec(ctx, sqlFlush); err != nil {
+				s.log.Warn("settled deliveries may be repeated if the database crashes now", "err", err)
+			}
+		case !ridden.IsZero():
+			select {
+			case s.hub.kick <- struct{}{}: // come back for it
+			default:
+			}
+		}
+	}
+}
+
+// exec runs a statement of its own that need not succeed.
+func (s *Store) exec(ctx context.Context, sql string, args ...any) error {
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	_, err := s.pool.Exec(limited, sql, args...)
+	if ctx.Err() != nil {
+		return nil // the store is closing
+	}
+	return err
+}
+
+// payload takes what is to be announced.
+func (h *hub) payload(schema, replica string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.news) == 0 {
+		return ""
+	}
+	parts := []string{replica, schema}
+	for _, d := range sorted(h.news) {
+		parts = append(parts, string(d))
+	}
+	clear(h.news)
+	return strings.Join(parts, "\n")
+}
+
+// listen lets calls go that wait for what other replicas announce.
+func (s *Store) listen(ctx context.Context, c *pgx.ConnConfig) {
+	c = c.Copy()
+	for ctx.Err() == nil {
+		err := s.listenOnce(ctx, c)
+		if ctx.Err() == nil {
+			s.log.Debug("notifications from the database were cut off", "err", err)
+		}
+		for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot, store.ToTicks} {
+			s.hub.wake(d) // for what was missed
+		}
+		sleep(ctx, time.Second)
+	}
+}
+
+func (s *Store) listenOnce(ctx context.Context, c *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	if _, err := conn.Exec(ctx, sqlListen); err != nil {
+		return err
+	}
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		parts := strings.Split(n.Payload, "\n")
+		if len(parts) < 3 || parts[0] == s.replica || parts[1] != s.schema {
+			continue
+		}
+		for _, d := range parts[2:] {
+			s.hub.wake(store.Direction(d))
+		}
+	}
+}
+
+// sleep waits, and reports whether ctx goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

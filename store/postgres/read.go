@@ -1,0 +1,200 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"snowbot/store"
+)
+
+const (
+	sqlLoad     = `SELECT no, id, status, keys, people, due, updated, data FROM conversations WHERE id = $1`
+	sqlFind     = `SELECT conversation FROM keys WHERE key = $1`
+	sqlSessions = `SELECT no, id, status, keys, people, due, updated, data FROM conversations
+WHERE status <> '' AND id > $1 ORDER BY id LIMIT $2`
+	sqlDue = `SELECT id FROM conversations WHERE due <= coalesce($1::timestamptz, statement_timestamp())
+ORDER BY due, id LIMIT $2`
+	sqlLines = `SELECT n, at, data FROM lines WHERE no = (SELECT no FROM conversations WHERE id = $1)
+ORDER BY n DESC LIMIT $2`
+	sqlAllLines = `SELECT n, at, data FROM lines WHERE no = $1 ORDER BY n DESC LIMIT $2`
+	sqlOf       = `SELECT conversation FROM people WHERE person = $1 ORDER BY conversation`
+	sqlWaiting  = `SELECT direction, count(*) FROM deliveries GROUP BY direction`
+	sqlCounts   = `SELECT (SELECT count(*) FROM letters), (SELECT count(*) FROM conversations WHERE status <> '')`
+)
+
+func orNotFound(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// scanRecord takes a record.
+func (s *Store) scanRecord(row pgx.Row) (rec store.Record, no int64, err error) {
+	var due *time.Time
+	var sealed []byte
+	err = row.Scan(&no, &rec.ID, &rec.Status, &rec.Keys, &rec.People, &due, &rec.Updated, &sealed)
+	if err != nil {
+		return store.Record{}, 0, orNotFound(err)
+	}
+	rec.Due, rec.Updated = fromTime(due), rec.Updated.UTC()
+	if rec.Data, err = s.keys.Open(store.RecordName(rec.ID), sealed); err != nil {
+		return store.Record{}, 0, fmt.Errorf("record of %s: %w", rec.ID, err)
+	}
+	return rec, no, nil
+}
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, conversation string) (rec store.Record, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
+		rec, _, err = s.scanRecord(conn.QueryRow(ctx, sqlLoad, conversation))
+		return err
+	})
+	return rec, err
+}
+
+// Find implements store.Store.
+func (s *Store) Find(ctx context.Context, key string) (conversation string, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		return orNotFound(conn.QueryRow(ctx, sqlFind, key).Scan(&conversation))
+	})
+	return conversation, err
+}
+
+// Due implements store.Store.
+func (s *Store) Due(ctx context.Context, limit int) (out []string, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
+		out, err = column(ctx, conn, sqlDue, s.moment(), max(limit, 0))
+		return err
+	})
+	return out, err
+}
+
+// column runs a query for strings.
+func column(ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]string, error) {
+	rows, err := conn.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// Sessions implements store.Store.
+func (s *Store) Sessions(ctx context.Context, after string, limit int) (out []store.Record, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		out = nil
+		rows, err := conn.Query(ctx, sqlSessions, after, max(limit, 0))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			rec, _, err := s.scanRecord(rows)
+			if err != nil {
+				return err
+			}
+			out = append(out, rec)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// Lines implements store.Store.
+func (s *Store) Lines(ctx context.Context, conversation string, limit int) (out []store.Line, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, sqlLines, conversation, max(limit, 0))
+		if err != nil {
+			return err
+		}
+		out, err = s.scanLines(rows, conversation)
+		return err
+	})
+	return out, err
+}
+
+// scanLines takes lines, the last one first, and returns them the other way round.
+func (s *Store) scanLines(rows pgx.Rows, conversation string) ([]store.Line, error) {
+	var out []store.Line
+	var n int64
+	var at time.Time
+	var sealed []byte
+	_, err := pgx.ForEachRow(rows, []any{&n, &at, &sealed}, func() error {
+		data, err := s.keys.Open(store.LineName(conversation, uint64(n)), sealed)
+		if err != nil {
+			return fmt.Errorf("line %d of %s: %w", n, conversation, err)
+		}
+		out = append(out, store.Line{At: at.UTC(), Data: data})
+		return nil
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+// Export implements store.Store.
+func (s *Store) Export(ctx context.Context, person string, f func(store.Record, []store.Line) error) error {
+	var conversations []string
+	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
+		conversations, err = column(ctx, conn, sqlOf, person)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, conversation := range conversations {
+		var rec store.Record
+		var lines []store.Line
+		err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+			return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+				r, no, err := s.scanRecord(tx.QueryRow(ctx, sqlLoad, conversation))
+				if err != nil {
+					return err
+				}
+				rows, err := tx.Query(ctx, sqlAllLines, no, nil)
+				if err != nil {
+					return err
+				}
+				rec = r
+				lines, err = s.scanLines(rows, conversation)
+				return err
+			})
+		})
+		switch {
+		case errors.Is(err, store.ErrNotFound) || err == nil && !slices.Contains(rec.People, person):
+			continue // erased or changed meanwhile
+		case err != nil:
+			return err
+		}
+		if err := f(rec, lines); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stats implements store.Store.
+func (s *Store) Stats(ctx context.Context) (st store.Stats, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		st = store.Stats{Waiting: map[store.Direction]int{}}
+		rows, err := conn.Query(ctx, sqlWaiting)
+		if err != nil {
+			return err
+		}
+		var direction string
+		var n int
+		_, err = pgx.ForEachRow(rows, []any{&direction, &n}, func() error {
+			st.Waiting[store.Direction(direction)] = n
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return conn.QueryRow(ctx, sqlCounts).Scan(&st.DeadLetters, &st.Live)
+	})
+	return st, err
+}

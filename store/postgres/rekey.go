@@ -1,0 +1,208 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"snowbot/store"
+)
+
+// rekeying remembers how far a round over everything sealed has come.
+type rekeying struct {
+	mu    sync.Mutex
+	part  int
+	after string
+}
+
+const (
+	sqlSealedConversations = `SELECT no, id, data FROM conversations WHERE id > $1 ORDER BY id LIMIT $2`
+	sqlSealedDeliveries    = `SELECT d.no, d.direction, d.place, c.id, d.id, d.body FROM conversations AS c JOIN deliveries AS d ON d.no = c.no
+WHERE c.id > $1 AND c.id <= $2 AND substring(d.body FROM 2 FOR 4) <> $3`
+	sqlSealedLines = `SELECT l.no, l.n, c.id, l.data FROM conversations AS c JOIN lines AS l ON l.no = c.no
+WHERE c.id > $1 AND c.id <= $2 AND substring(l.data FROM 2 FOR 4) <> $3`
+	sqlSealedLetters = `SELECT id, conversation, delivery, body FROM letters WHERE id > $1 ORDER BY id LIMIT $2`
+
+	// What was changed meanwhile is sealed with the first key anyway.
+	sqlResealConversation = `UPDATE conversations SET data = $3 WHERE id = $1 AND data = $2`
+	sqlResealDelivery     = `UPDATE deliveries SET body = $5 WHERE no = $1 AND direction = $2 AND place = $3 AND body = $4`
+	sqlResealLine         = `UPDATE lines SET data = $4 WHERE no = $1 AND n = $2 AND data = $3`
+	sqlResealLetter       = `UPDATE letters SET body = $3 WHERE id = $1 AND body = $2`
+
+	sqlLeftOver = `SELECT EXISTS (SELECT FROM conversations WHERE substring(data FROM 2 FOR 4) <> $1)
+OR EXISTS (SELECT FROM deliveries WHERE substring(body FROM 2 FOR 4) <> $1)
+OR EXISTS (SELECT FROM lines WHERE substring(data FROM 2 FOR 4) <> $1)
+OR EXISTS (SELECT FROM letters WHERE substring(body FROM 2 FOR 4) <> $1)`
+)
+
+// rekeySlice is how many rows are looked at in one call.
+const rekeySlice = 200
+
+// Rekey implements store.Store. All replicas have to seal with the first key already: what another one has
+// sealed with an older key meanwhile is found at the end of a round, and makes another one.
+func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
+	if err := s.usable(ctx); err != nil {
+		return false, err
+	}
+	s.rekey.mu.Lock()
+	defer s.rekey.mu.Unlock()
+	var next struct {
+		part  int
+		after string
+	}
+	err = s.transact(ctx, func(ctx context.Context, t *tx) (err error) {
+		next.part, next.after = s.rekey.part, s.rekey.after
+		var last string
+		switch next.part {
+		case 0:
+			last, err = s.resealConversations(ctx, t, next.after)
+		case 1:
+			last, err = s.resealLetters(ctx, t, next.after)
+		default:
+			next.part, more, err = 0, false, nil
+			left, err := s.dropOldKeys(ctx, t)
+			more = left
+			return err
+		}
+		more = true
+		if next.after = last; last == "" {
+			next.part++
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	s.rekey.part, s.rekey.after = next.part, next.after
+	return more, nil
+}
+
+// reseal returns the value sealed with the first key, and whether it was not already.
+func (s *Store) reseal(name string, sealed []byte) ([]byte, bool, error) {
+	if id, ok := store.SealedBy(sealed); ok && id == s.keys.First() {
+		return nil, false, nil
+	}
+	plain, err := s.keys.Open(name, sealed)
+	if err != nil {
+		return nil, false, err
+	}
+	return s.keys.Seal(name, plain), true, nil
+}
+
+// resealConversations queues a slice of the conversations with their deliveries and lines. It returns the last
+// one, or nothing when there are no more.
+func (s *Store) resealConversations(ctx context.Context, t *tx, after string) (last string, err error) {
+	t.changed = true
+	var writes []func()
+	change := func(name string, sealed []byte, write func(sealed []byte)) error {
+		anew, is, err := s.reseal(name, sealed)
+		if err != nil {
+			return fmt.Errorf("rekey: %w", err)
+		}
+		if is {
+			writes = append(writes, func() { write(anew) })
+		}
+		return nil
+	}
+	t.ask(sqlSealedConversations, after, rekeySlice).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var no int64
+			var id string
+			var sealed []byte
+			if err := rows.Scan(&no, &id, &sealed); err != nil {
+				return err
+			}
+			last = id
+			err := change(store.RecordName(id), sealed, func(anew []byte) { t.do(sqlResealConversation, id, sealed, anew) })
+			if err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	if err := t.send(ctx); err != nil || last == "" {
+		return "", err
+	}
+	first := s.keys.First()
+	t.ask(sqlSealedDeliveries, after, last, first[:]).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var no, place int64
+			var direction, conversation, id string
+			var sealed []byte
+			if err := rows.Scan(&no, &direction, &place, &conversation, &id, &sealed); err != nil {
+				return err
+			}
+			err := change(store.DeliveryName(conversation, id), sealed,
+				func(anew []byte) { t.do(sqlResealDelivery, no, direction, place, sealed, anew) })
+			if err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	t.ask(sqlSealedLines, after, last, first[:]).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var no, n int64
+			var conversation string
+			var sealed []byte
+			if err := rows.Scan(&no, &n, &conversation, &sealed); err != nil {
+				return err
+			}
+			err := change(store.LineName(conversation, uint64(n)), sealed,
+				func(anew []byte) { t.do(sqlResealLine, no, n, sealed, anew) })
+			if err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	err = t.send(ctx)
+	for _, write := range writes {
+		write()
+	}
+	return last, err
+}
+
+// resealLetters does so for dead letters.
+func (s *Store) resealLetters(ctx context.Context, t *tx, after string) (last string, err error) {
+	t.changed = true
+	var writes []func()
+	t.ask(sqlSealedLetters, after, rekeySlice).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id, conversation, delivery string
+			var sealed []byte
+			if err := rows.Scan(&id, &conversation, &delivery, &sealed); err != nil {
+				return err
+			}
+			last = id
+			anew, is, err := s.reseal(store.DeliveryName(conversation, delivery), sealed)
+			if err != nil {
+				return fmt.Errorf("rekey: %w", err)
+			}
+			if is {
+				writes = append(writes, func() { t.do(sqlResealLetter, id, sealed, anew) })
+			}
+		}
+		return rows.Err()
+	})
+	err = t.send(ctx)
+	for _, write := range writes {
+		write()
+	}
+	return last, err
+}
+
+// dropOldKeys queues that only the first key is needed from now on, unless something is left over.
+func (s *Store) dropOldKeys(ctx context.Context, t *tx) (left bool, err error) {
+	first := s.keys.First()
+	t.ask(sqlLeftOver, first[:]).QueryRow(func(row pgx.Row) error { return row.Scan(&left) })
+	if err := t.send(ctx); err != nil || left {
+		return left, err
+	}
+	t.changed = true
+	t.do(sqlSetMeta, metaMask, s.keys.Seal(store.MaskName(), s.maskKey))
+	t.do(sqlDelMeta, metaCheck+first.String())
+	return false, nil
+}
