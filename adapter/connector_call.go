@@ -45,6 +45,9 @@ func (c *Connector) call(ctx context.Context, r request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if fresh == token && failed.Code == "" { // too early for another one: the call is not done, and worth a try later
+			return nil, &Error{Op: opToken, StatusCode: http.StatusUnauthorized, RetryAfter: forgetDelay, Err: errors.New("the token was refused again")}
+		}
 		if fresh != token {
 			token = fresh
 			answer, failed = c.do(ctx, r, address, token)

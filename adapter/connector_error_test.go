@@ -91,6 +91,17 @@ func TestConnectorErrors(t *testing.T) {
 	}
 }
 
+// A token that is refused and cannot be replaced yet leaves the call undone, and worth a try later.
+func TestConnectorRefusedTokenWithoutAnother(t *testing.T) {
+	t.Parallel()
+	s := newService(t, answer(401, `{"message":"Authorization has been denied for this request."}`))
+	c := openConnector(t, func(o *adapter.ConnectorOptions) { o.Tokens = tokens("the-same") })
+	_, err := c.Send(t.Context(), s.ref(), &adapter.Activity{Text: "words"})
+	if e := wantError(t, err); e.Op != "token" || e.Written || e.RetryAfter <= 0 {
+		t.Errorf("error = %+v, want one of the token, with a time to wait", e)
+	}
+}
+
 func TestConnectorRetryAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

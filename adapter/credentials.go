@@ -81,6 +81,11 @@ func NewTokenSource(c Credentials) (TokenSource, error) {
 		return nil, fmt.Errorf("app credentials: %w", err)
 	}
 	f := &tokenFetcher{credentials: c, http: clientWithoutRedirects(c.HTTP), endpoint: c.endpoint()}
+	if c.HTTP == nil && c.AppType == UserAssignedMSI { // the endpoint is on this machine, and its secret is for no proxy
+		direct := newTransport()
+		direct.Proxy = nil
+		f.http.Transport = direct
+	}
 	if len(c.CertificatePEM) > 0 {
 		signer, err := newAssertionSigner(c.CertificatePEM)
 		if err != nil {

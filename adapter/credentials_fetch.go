@@ -194,8 +194,12 @@ func parseGrant(body []byte, now time.Time) (grant, error) {
 	} else if at, ok := numberOf(answer.ExpiresOn); ok {
 		g.life = secondsOf(at-float64(now.Unix()), maxTokenLife)
 	}
+	g.life = max(g.life, minTokenLife)
 	return g, nil
 }
+
+// minTokenLife is the floor of a token's life: one that is said to have ended on arrival is tried, not asked for anew by each send.
+const minTokenLife = 5 * time.Second
 
 // textOf returns the JSON string in raw, and "" for anything else.
 func textOf(raw json.RawMessage) string {

@@ -198,6 +198,7 @@ func TestTokenRequestWithFederatedToken(t *testing.T) {
 		if _, err := s.Token(t.Context()); err != nil {
 			t.Fatalf("Token() %d: %v", i, err)
 		}
+		now = now.Add(10 * time.Second)
 	}
 	if diff := cmp.Diff([]string{"one", "two"}, seen); diff != "" {
 		t.Errorf("assertions (-want +got):\n%s", diff)

@@ -17,7 +17,7 @@ import (
 const (
 	maxBody     = 256 << 10 // bytes of an activity; Teams' own limit is about 100 KB
 	readTimeout = 10 * time.Second
-	maxID       = 1024 // bytes of an id that is stored or logged
+	maxID       = 450 // bytes of an id that is stored or logged; a tenant and a conversation make one key
 )
 
 // A RequestError says why an HTTP request was refused for another reason than its token.

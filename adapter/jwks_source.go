@@ -87,11 +87,15 @@ func (s *keySource) peek(id string, now time.Time) *verifyKey {
 }
 
 // find returns the key of that id. It fetches when it is unknown or stale, if the last such fetch is long enough ago.
+// A stale key serves while somebody else is fetching or has failed to: nobody waits for a provider that is down.
 func (s *keySource) find(ctx context.Context, id string) (*verifyKey, *AuthError) {
 	if key := s.peek(id, s.now()); key != nil {
 		return key, nil
 	}
 	seen := s.set.Load()
+	if seen != nil && seen.keys[id] != nil {
+		return s.stale(ctx, seen, id)
+	}
 	select {
 	case <-s.fetching:
 		defer func() { s.fetching <- struct{}{} }()
@@ -113,6 +117,25 @@ func (s *keySource) find(ctx context.Context, id string) (*verifyKey, *AuthError
 	}
 	if s.failed { // it may be a new key that we cannot see: the sender should try again
 		return nil, unavailable("keys unavailable")
+	}
+	return nil, unauthorized("unknown key")
+}
+
+// stale returns a key that is past its time. One request in five minutes refreshes the set first; the others do
+// not wait for it.
+func (s *keySource) stale(ctx context.Context, seen *keySet, id string) (*verifyKey, *AuthError) {
+	select {
+	case <-s.fetching:
+		defer func() { s.fetching <- struct{}{} }()
+	default:
+		return seen.keys[id], nil
+	}
+	if s.mayFetch(seen) {
+		s.lastMiss = s.now()
+		s.fetch(context.WithoutCancel(ctx))
+	}
+	if key := s.set.Load().keys[id]; key != nil {
+		return key, nil
 	}
 	return nil, unauthorized("unknown key")
 }

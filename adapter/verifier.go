@@ -178,9 +178,11 @@ func (v *Verifier) checkClaims(t *token, now time.Time) *AuthError {
 	switch {
 	case t.issuer != v.issuer:
 		return unauthorized("wrong issuer")
-	case !slices.ContainsFunc(t.audience, func(aud string) bool { return slices.Contains(v.audiences, aud) }):
+	case !slices.ContainsFunc(t.audience, func(aud string) bool {
+		return slices.ContainsFunc(v.audiences, func(ours string) bool { return strings.EqualFold(aud, ours) }) // GUIDs have no case
+	}):
 		return unauthorized("wrong audience")
-	case t.party != "" && t.party != v.appID: // a token that another bot got for us, as skills do
+	case t.party != "" && !strings.EqualFold(t.party, v.appID): // a token that another bot got for us, as skills do
 		return unauthorized("wrong party")
 	case t.serviceURL == "":
 		return unauthorized("no service url")

@@ -84,6 +84,9 @@ func (r Rules) withDefaults() (Rules, error) {
 	or(&r.KeepTranscript, 7*day)
 	or(&r.KeepDeadLetters, 30*day)
 	or(&r.KeepConversations, 400*day)
+	if r.KeepConversations < r.KeepDeadLetters {
+		return r, errors.New("conversations have to be kept at least as long as their dead letters")
+	}
 	switch {
 	case r.TenantRate < 0:
 		return r, errors.New("the rate of a tenant is negative")

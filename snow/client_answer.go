@@ -35,7 +35,7 @@ func judge(op string, a answer, now time.Time) (event []byte, failed *Error) {
 	switch {
 	case ok && len(body) == 0: // 204, and what some versions say to an action without an effect
 		return nil, nil
-	case ok && said.refused:
+	case ok && said.refused, strings.Contains(strings.ToLower(said.text), nobodyThere):
 		fail.Refused = true
 	case ok && said.isJSON:
 		if op == opReport && notEnabled.MatchString(said.text) {
@@ -50,8 +50,6 @@ func judge(op string, a answer, now time.Time) (event []byte, failed *Error) {
 		fail.Refused = true
 	case ok:
 		fail.NotJSON = true
-	case strings.Contains(strings.ToLower(said.text), nobodyThere):
-		fail.Refused = true
 	}
 	if op == opReport && fail.reportsOff(said, body) {
 		fail.Err = ErrNotEnabled

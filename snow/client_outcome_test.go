@@ -46,6 +46,7 @@ func TestAnswers(t *testing.T) {
 		{"failure in capitals", fakeAnswer{body: `{"status":"FAILURE"}`}, words, &snow.Error{StatusCode: 200, Refused: true}, false},
 		{"failure in a result", fakeAnswer{body: `{"result":{"status":"failure"}}`}, words, &snow.Error{StatusCode: 200, Refused: true}, false},
 		{"failure with a word for an error", fakeAnswer{status: 201, body: `{"status":"failure","error":"no"}`}, words, &snow.Error{StatusCode: 201, Refused: true}, false},
+		{"failure to queue under 200", fakeAnswer{status: 200, body: `{"error":{"message":"Failed to add request to queue"}}`}, words, &snow.Error{StatusCode: 200, Refused: true}, false},
 		{"failure to queue under 400", fakeAnswer{status: 400, body: `{"status":"failure","error":{"message":"x","detail":"Failed to add request to queue."}}`}, words, &snow.Error{StatusCode: 400, Refused: true}, false},
 		{"page under 200", fakeAnswer{header: html, body: "<html>sleeping, " + testWords}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},
 		{"page that calls itself JSON", fakeAnswer{body: "<html>"}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},

@@ -324,7 +324,7 @@ func TestReadable(t *testing.T) {
 		{"options by value", `{"uiType":"Picker","label":"P","options":{"a":null,"b":{"label":"B"}}}`, "P\n1. a\n2. B"},
 		{"picker without options", `{"uiType":"Picker","label":"P"}`, "P"},
 		{"links", `{"uiType":"GroupedPartsOutputControl","header":"H","values":["/a",{"label":"B","action":{"url":"/b"}},{}]}`, "H\n/a\nB: /b"},
-		{"text with sources", `{"uiType":"OutputText","value":"T","citations":[{"url":"/a"},{"label":"no address"}]}`, "T\n/a"},
+		{"text with sources", `{"uiType":"OutputText","value":"T","citations":[{"url":"/a"},{"label":"no address"}]}`, "T\n/a\nno address"},
 		{"image of HTML", `{"uiType":"OutputHtml","imageUrl":"/i.png"}`, "/i.png"},
 		{"words of the end", `{"uiType":"ActionMsg","actionType":"EndConversation","message":"Bye"}`, "Bye"},
 		{"unknown action with other text", `{"uiType":"ActionMsg","actionType":"X","promptMsg":"P"}`, "P"},

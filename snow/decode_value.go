@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxIdentifier bounds an id, in bytes, so that a foreign one can be logged and indexed. Real ones have under 300.
-const maxIdentifier = 1024
+// maxIdentifier bounds an id, in bytes, so that a foreign one can be logged, and a session and a message make one key. Real ones have under 300.
+const maxIdentifier = 450
 
 // An object is a decoded JSON object. Its numbers are json.Number, so that none loses a digit.
 type object = map[string]any

@@ -179,7 +179,7 @@ func rowOf(r object, keys []string) []string {
 	return row
 }
 
-// linksOf reads links in any of the shapes that ServiceNow gives them. Those without an address are left out.
+// linksOf reads links in any of the shapes that ServiceNow gives them. One without an address is kept for its words, unless none has any.
 func linksOf(v any) []Link {
 	var links []Link
 	for _, v := range list(v) {
@@ -189,9 +189,12 @@ func linksOf(v any) []Link {
 			l.Label = firstText(o, "label", "title", "name", "header")
 			l.Description = firstText(o, "description", "context")
 		}
-		if l.URL != "" {
+		if l != (Link{}) {
 			links = append(links, l)
 		}
+	}
+	if !slices.ContainsFunc(links, func(l Link) bool { return l.URL != "" }) {
+		return nil
 	}
 	return links
 }

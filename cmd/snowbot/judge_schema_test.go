@@ -111,7 +111,7 @@ func goldenSubjects(t *testing.T) []subject {
 	}
 	var all []subject
 	for name, activities := range golden {
-		for _, a := range activities {
+		for _, a := range activities { // none for what has nothing to show
 			all = append(all, subject{Name: "item " + name, Activity: a})
 		}
 	}

@@ -144,7 +144,7 @@ func newService(s *settings, conf config, log *slog.Logger) (_ *service, err err
 	rules.Resolve = sv.snow.Resolve
 	if sv.bot, err = bot.New(bot.Options{
 		Store: sv.store, Teams: connector, ServiceNow: sv.snow, AppID: s.AppID,
-		Rules: rules, Metrics: registry, Log: log,
+		Rules: rules, PossibleRepeats: sv.store.PossibleRepeats(), Metrics: registry, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -153,12 +153,15 @@ func newService(s *settings, conf config, log *slog.Logger) (_ *service, err err
 
 // credentials are the bot's towards Microsoft.
 func (s *settings) credentials(cloud adapter.Cloud, log *slog.Logger) adapter.Credentials {
-	return adapter.Credentials{
+	c := adapter.Credentials{
 		AppID: s.AppID, AppType: s.AppType, TenantID: s.AppTenantID, Password: s.AppPassword,
 		CertificatePEM: []byte(s.AppCertificate), FederatedTokenFile: s.FederatedFile,
-		IdentityEndpoint: os.Getenv("IDENTITY_ENDPOINT"), IdentityHeader: os.Getenv("IDENTITY_HEADER"),
 		Cloud: cloud, TokenURL: s.TokenURL, Log: log,
 	}
+	if s.AppType == adapter.UserAssignedMSI && s.TokenURL == "" { // App Service sets these for every app that has any identity
+		c.IdentityEndpoint, c.IdentityHeader = os.Getenv("IDENTITY_ENDPOINT"), os.Getenv("IDENTITY_HEADER")
+	}
+	return c
 }
 
 // routes makes the two handlers.

@@ -1,0 +1,357 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"snowbot/store"
+	"snowbot/store/postgres"
+)
+
+// TestCrash restarts the server in the middle of many calls. What was acknowledged is there, what was not
+// can be repeated, and nothing is there twice.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	own, err := startServer(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(own.stop)
+	dsn := own.schema(t, t.Name())
+	stores := []*postgres.Store{
+		open(t, postgres.Options{URL: dsn, MaxConns: 8}), open(t, postgres.Options{URL: dsn, MaxConns: 8}),
+	}
+	const writers, each = 8, 60
+	var acknowledged atomic.Int32
+	var failed atomic.Int32
+	crash := make(chan struct{})
+	var once sync.Once
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			s := stores[w%2]
+			for i := 0; i < each; {
+				id := fmt.Sprintf("%d-%d", w, i)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				err := s.Apply(ctx, fmt.Sprint("c", (w+i)%5), []store.EventID{{Name: id}}, func(turn *store.Turn) error {
+					turn.Send(store.ToTeams, store.Delivery{ID: id})
+					return nil
+				})
+				cancel()
+				if err != nil {
+					failed.Add(1)
+					if t.Context().Err() != nil {
+						return
+					}
+					continue // the other side repeats its request
+				}
+				i++
+				if acknowledged.Add(1) > writers*each/3 {
+					once.Do(func() { close(crash) })
+				}
+			}
+		})
+	}
+	<-crash
+	own.crash(t)
+	wg.Wait()
+	t.Logf("%d calls failed and were repeated", failed.Load())
+
+	got := map[string]int{}
+	for {
+		l, err := stores[0].Claim(t.Context(), store.ToTeams, time.Minute, 100)
+		if errors.Is(err, store.ErrEmpty) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range l.Deliveries {
+			got[d.ID]++
+		}
+		if err := stores[1].Settle(t.Context(), l, store.Result{Done: len(l.Deliveries)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for w := range writers {
+		for i := range each {
+			if id := fmt.Sprintf("%d-%d", w, i); got[id] != 1 {
+				t.Errorf("%s is there %d times", id, got[id])
+			}
+		}
+	}
+}
+
+// TestLostAnswer cuts the connection around a commit. The calls have no event ids, so that only finding out
+// what became of the commit keeps them from being lost or doubled.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		cut  cut
+		runs int32
+	}{
+		{"CutBeforeTheCommitArrives", cutRequest, 2},
+		{"CutBeforeTheAnswerArrives", cutAnswer, 1},
+		{"CommitArrivesAfterItWasGivenUp", cutLate, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dsn := shared.schema(t, t.Name())
+			p := newProxy(t, dsn)
+			s := open(t, postgres.Options{URL: with(t, p.url, "default_query_exec_mode", "cache_describe"), MaxConns: 8})
+			send(t, s, "c", "first")
+			p.arm(c.cut)
+			var runs atomic.Int32
+			err := s.Apply(t.Context(), "c", nil, func(turn *store.Turn) error {
+				runs.Add(1)
+				turn.Record.Data = append(turn.Record.Data, 'x')
+				turn.Send(store.ToTeams, store.Delivery{ID: "second"})
+				return nil
+			})
+			if err != nil {
+				t.Fatalf("Apply: %v", err)
+			}
+			if !p.sprung() {
+				t.Fatal("the connection was not cut")
+			}
+			if got := runs.Load(); got != c.runs {
+				t.Errorf("the turn ran %d times, want %d", got, c.runs)
+			}
+			p.settle() // what arrives late has arrived
+			rec, err := s.Load(t.Context(), "c")
+			if err != nil || string(rec.Data) != "x" {
+				t.Errorf("record %q, %v, want the turn to count once", rec.Data, err)
+			}
+			l, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 9)
+			if err != nil || len(l.Deliveries) != 2 || l.Deliveries[1].ID != "second" {
+				t.Fatalf("Claim: %+v, %v, want first and second", l, err)
+			}
+			p.arm(c.cut)
+			if err := s.Settle(t.Context(), l, store.Result{Done: 2}, nil); err != nil {
+				t.Errorf("Settle: %v", err)
+			}
+			p.settle()
+			if _, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 9); !errors.Is(err, store.ErrEmpty) {
+				t.Errorf("Claim after Settle: %v, want ErrEmpty", err)
+			}
+		})
+	}
+}
+
+// TestOutage takes the database away for longer than a call's patience.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, shared.schema(t, t.Name()))
+	s := open(t, postgres.Options{URL: p.url, MaxConns: 8})
+	send(t, s, "c", "d1")
+	p.down()
+	if err := s.Apply(t.Context(), "c", nil, func(*store.Turn) error { return nil }); err == nil {
+		t.Error("Apply succeeded without a database")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Apply(ctx, "c", nil, func(*store.Turn) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Apply: %v, want its context's error", err)
+	}
+	p.up()
+	eventually(t, "the store works again", func() bool {
+		l, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 1)
+		return err == nil && s.Settle(t.Context(), l, store.Result{Done: 1}, nil) == nil
+	})
+	p.down()
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Error("Close waits for a database that is away")
+		<-closed
+	}
+}
+
+// TestLockTimeout: a row that somebody else keeps locked fails the call for it, and no other.
+func TestLockTimeout(t *testing.T) {
+	t.Parallel()
+	dsn := shared.schema(t, t.Name())
+	s := open(t, postgres.Options{URL: dsn, LockTimeout: 200 * time.Millisecond, StatementTimeout: 5 * time.Second})
+	send(t, s, "c0", "d")
+	send(t, s, "c1", "d")
+	conn := shared.connect(t, dsn)
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT FROM conversations WHERE id = 'c0' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	errs := make([]error, 20)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			errs[i] = s.Apply(t.Context(), fmt.Sprint("c", i), nil, func(*store.Turn) error { return nil })
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if (err != nil) != (i == 0) {
+			t.Errorf("Apply to c%d: %v", i, err)
+		}
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	send(t, s, "c0", "d2")
+}
+
+// A cut says what happens to the next commit.
+type cut int32
+
+const (
+	cutNothing cut = iota
+	cutRequest     // it does not arrive
+	cutAnswer      // its answer does not
+	cutLate        // it arrives after the client has been told that the connection is gone
+)
+
+// A proxy stands between the store and the server.
+type proxy struct {
+	url    string
+	target string
+	l      net.Listener
+	next   atomic.Int32
+	late   sync.WaitGroup
+	isDown atomic.Bool
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	wg     sync.WaitGroup
+}
+
+func newProxy(t *testing.T, dsn string) *proxy {
+	t.Helper()
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = l.Addr().String()
+	p := &proxy{
+		url: with(t, u.String(), "sslmode", "disable"), target: net.JoinHostPort(c.Host, fmt.Sprint(c.Port)),
+		l: l, conns: map[net.Conn]bool{},
+	}
+	p.wg.Go(p.serve)
+	t.Cleanup(func() {
+		l.Close()
+		p.cutAll()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *proxy) arm(c cut)    { p.next.Store(int32(c)) }
+func (p *proxy) sprung() bool { return p.next.Load() == int32(cutNothing) }
+func (p *proxy) settle()      { p.late.Wait() }
+func (p *proxy) up()          { p.isDown.Store(false) }
+
+func (p *proxy) down() {
+	p.isDown.Store(true)
+	p.cutAll()
+}
+
+func (p *proxy) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+func (p *proxy) keep(c net.Conn) {
+	p.mu.Lock()
+	p.conns[c] = true
+	p.mu.Unlock()
+}
+
+func (p *proxy) serve() {
+	for {
+		client, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		if p.isDown.Load() {
+			client.Close()
+			continue
+		}
+		remote, err := (&net.Dialer{}).Dial("tcp", p.target)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		p.keep(client)
+		p.keep(remote)
+		p.wg.Go(func() { p.requests(client, remote) })
+		p.wg.Go(func() {
+			_, _ = io.Copy(client, remote)
+			client.Close()
+		})
+	}
+}
+
+// requests forwards what the client says, up to the commit that is to be cut.
+func (p *proxy) requests(client, remote net.Conn) {
+	defer remote.Close()
+	b := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(b)
+		if err != nil {
+			return
+		}
+		if bytes.Contains(b[:n], []byte("COMMIT\x00")) {
+			switch cut(p.next.Swap(int32(cutNothing))) {
+			case cutRequest:
+				client.Close()
+				return
+			case cutAnswer:
+				client.Close() // before the server could answer
+				_, _ = remote.Write(b[:n])
+				_, _ = io.Copy(io.Discard, remote) // shares the answer with the other side, which cannot pass it on
+				return
+			case cutLate:
+				p.late.Add(1)
+				defer p.late.Done()
+				client.Close()
+				timer := time.NewTimer(500 * time.Millisecond)
+				defer timer.Stop()
+				<-timer.C
+				_, _ = remote.Write(b[:n])
+				if half, ok := remote.(*net.TCPConn); ok {
+					_ = half.CloseWrite()
+				}
+				_, _ = io.Copy(io.Discard, remote)
+				return
+			}
+		}
+		if _, err := remote.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
