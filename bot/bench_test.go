@@ -61,7 +61,9 @@ func BenchmarkAgentsWords(b *testing.B) {
 	go func() { ended <- x.Run(ctx) }()
 	defer func() {
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
 	}()
 	for i := range chats {
 		id := fmt.Sprint("chat", i)

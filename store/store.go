@@ -269,7 +269,8 @@ type Stats struct {
 // ends makes a method return early with the context's error; the change may then have been made, but
 // a function given to the method is not called any more once the method has returned.
 type Store interface {
-	// Apply handles one event of a conversation. The record is created when there is none. When
+	// Apply handles one event of a conversation, which may have up to [MaxEvents] ids; more are an error, and
+	// nothing changes. The record is created when there is none. When
 	// ids has members and all of them are known, f is not called and nothing changes. When f
 	// returns an error, Apply returns it and changes nothing, and the ids stay unknown.
 	// A panic of f becomes a *PanicError. A *KeyTakenError means that Record.Keys collides with another

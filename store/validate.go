@@ -17,6 +17,9 @@ const (
 	MaxRun = 64 << 10
 )
 
+// MaxEvents limits how many event ids one Apply takes.
+const MaxEvents = 10_000
+
 // Known reports whether d is one of the directions.
 func (d Direction) Known() bool {
 	switch d {
@@ -32,6 +35,20 @@ func CheckID(what, s string) error {
 		return fmt.Errorf("%s is empty", what)
 	}
 	return checkString(what, s)
+}
+
+// CheckEvents returns an error when the event ids cannot be those of one Apply. Stores call it before they
+// do anything.
+func CheckEvents(ids []EventID) error {
+	if len(ids) > MaxEvents {
+		return fmt.Errorf("%d event ids in one call: at most %d are taken", len(ids), MaxEvents)
+	}
+	for i := range ids {
+		if err := CheckID("event id", ids[i].Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkString(what, s string) error {

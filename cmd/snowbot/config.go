@@ -24,6 +24,7 @@ type config struct {
 		MaxSession  time.Duration `yaml:"maxSession"`  // the longest session; 8h
 		MaxAge      time.Duration `yaml:"maxAge"`      // of words not delivered; 5m
 		EndMaxAge   time.Duration `yaml:"endMaxAge"`   // of the notice of an end; 24h
+		TenantRate  int           `yaml:"tenantRate"`  // requests a second to Teams in one tenant; 30
 	} `yaml:"limits"`
 	// Keep says how long things are kept.
 	Keep struct {
@@ -81,6 +82,9 @@ func (c config) rules(s *settings) bot.Rules {
 		Phrases: c.Phrases, Context: c.Context, Texts: c.Texts,
 		NeverRepeat: s.UnclearSends == "never-repeat",
 		Ticks:       s.DeliveryTicks != "off",
+		TicksAuto:   s.DeliveryTicks == "auto",
+		Pacing:      s.TeamsPacing != "off",
+		TenantRate:  c.Limits.TenantRate,
 	}
 	for _, t := range c.Topics {
 		r.Topics = append(r.Topics, bot.Topic{Name: t.Name, Phrases: t.Phrases, Context: t.Context})

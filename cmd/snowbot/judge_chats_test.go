@@ -73,7 +73,7 @@ func (s *seat) move(t *testing.T) *seat {
 }
 
 func (s *seat) within() context.Context {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 15*time.Second)
 	s.t.Cleanup(cancel)
 	return ctx
 }
@@ -97,9 +97,11 @@ func (s *seat) sees(key bot.TextKey, values ...string) {
 	if _, err := s.teams.WaitText(s.within(), s.chat, words); err != nil {
 		var shown []string
 		for _, m := range s.chat.Messages() {
-			shown = append(shown, m.Text+string(m.Raw))
+			if shown = append(shown, m.Text); m.Text == "" {
+				shown = append(shown, string(m.Raw))
+			}
 		}
-		s.t.Fatalf("Teams never showed %q: %v\nit shows %q", words, err, shown)
+		s.t.Fatalf("Teams never showed %q: %v\nlast it shows %q", words, err, shown[max(0, len(shown)-6):])
 	}
 }
 
@@ -152,10 +154,8 @@ func (s *seat) asks() snowtest.Chat {
 func (s *seat) accepted() snowtest.Chat {
 	s.t.Helper()
 	c := s.asks()
-	if err := s.snow.Accept(s.within(), c.ID, "Sam Ortiz"); err != nil {
-		s.t.Fatal(err)
-	}
-	s.sees(bot.TextCardConnected, "Sam Ortiz")
+	s.desk(s.snow.Accept(s.within(), c.ID, "Sam Ortiz"))
+	s.sees(bot.TextCardConnectedUnnamed) // the first words of the agent tell the name
 	return c
 }
 
@@ -211,6 +211,7 @@ func chatInEveryLanguage(t *testing.T, sent *sentSubjects) {
 
 func (s *seat) meetsTheBot() {
 	s.desk(s.chat.Install(s.within()))
+	s.says("hello")
 	s.sees(bot.TextGreeting)
 	s.says("xyzzy")
 	s.sees(bot.TextNotUnderstood)
@@ -227,7 +228,7 @@ func (s *seat) meetsAnAgent() {
 	s.desk(s.snow.ReportWait(s.within(), c.ID, "5 Minutes"))
 	s.sees(bot.TextCardWaitingTime, "5 Minutes")
 	s.desk(s.snow.Accept(s.within(), c.ID, "Sam Ortiz"))
-	s.sees(bot.TextCardConnected, "Sam Ortiz")
+	s.sees(bot.TextCardConnectedUnnamed) // the first words of the agent tell the name
 	s.desk(s.snow.Typing(s.within(), c.ID, true))
 	_, err := s.snow.Say(s.within(), c.ID, "_under_ *stars* [x](y) <at>Mia</at> 😀\n# 1 & 2")
 	s.desk(err)
@@ -294,6 +295,7 @@ func (s *seat) everyItem(c snowtest.Chat) {
 	_, err = s.snow.Say(s.within(), c.ID, "that was all")
 	s.desk(err)
 	s.sees("that was all")
+	s.sees(bot.TextCardConnected, "Sam Ortiz")
 }
 
 func (s *seat) endsByItself() {
@@ -319,6 +321,7 @@ func (s *seat) asksInAGroup() {
 	group := *s
 	group.chat = s.teams.Group(s.user)
 	s.desk(group.chat.Install(s.within()))
+	group.says("hello")
 	group.sees(bot.TextGreeting)
 	group.says(s.text.Say(bot.TextButtonTalkToPerson))
 	group.sees(bot.TextNoticeElsewhere)

@@ -171,7 +171,7 @@ func checkHistory(t *testing.T, p history.Plan, env map[string]string) {
 		p.Messages = max(1, *historyMessages/(2*p.Conversations))
 	}
 	var err error
-	if p.Teams, err = adaptertest.New(adaptertest.Options{Seed: p.Seed, KeepLast: 50, LogSize: 50000}); err != nil {
+	if p.Teams, err = adaptertest.New(adaptertest.Options{Seed: p.Seed, KeepLast: 50}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Teams.Close() })
@@ -190,7 +190,6 @@ func checkHistory(t *testing.T, p history.Plan, env map[string]string) {
 		t.Errorf("seed %d: %s", p.Seed, v)
 	}
 	if t.Failed() {
-		dumpAll(p, report, b.logs.String())
 		logs := strings.Split(b.logs.String(), "\n")
 		t.Logf("last lines of the service:\n%s", strings.Join(logs[max(0, len(logs)-40):], "\n"))
 		return

@@ -50,6 +50,7 @@ type settings struct {
 	DataKey     string `env:"DATA_ENCRYPTION_KEY" name:"data-encryption-key" help:"Base64 of 32 bytes; see snowbot keygen. A comma-separated list: the first seals, all open. **Required.**"`
 	AdminToken  string `env:"ADMIN_TOKEN" help:"Bearer token of the admin API, which is off without it."`
 
+	TeamsPacing   string `env:"TEAMS_PACING" default:"on" help:"on, or off: no rate windows and no merging of waiting messages; Retry-After is honoured all the same."`
 	UnclearSends  string `env:"UNCLEAR_SENDS" default:"retry" help:"retry, or never-repeat: a message to Teams whose fate is unclear is reported as failed rather than shown twice."`
 	DeliveryTicks string `env:"DELIVERY_TICKS" default:"auto" help:"Delivery reports for the agent: on, off, or auto (on until the instance says that it is not enabled)."`
 	ConfigFile    string `env:"SNOWBOT_CONFIG" name:"config" help:"YAML file with texts, phrases, topics and limits."`
@@ -119,6 +120,7 @@ func (s *settings) check() error {
 		add("DATABASE_URL %v", err)
 	}
 	oneOf("UNCLEAR_SENDS", s.UnclearSends, "retry", "never-repeat")
+	oneOf("TEAMS_PACING", s.TeamsPacing, "on", "off")
 	oneOf("DELIVERY_TICKS", s.DeliveryTicks, "auto", "on", "off")
 	if len(e.problems) == 0 {
 		return nil

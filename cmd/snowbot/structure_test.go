@@ -51,6 +51,7 @@ func TestArrows(t *testing.T) {
 		"snowbot/snow/snowtest":       {"snowbot/snow"},
 		"snowbot/store":               {},
 		"snowbot/store/bolt":          {"snowbot/store"},
+		"snowbot/store/postgres":      {"snowbot/store"},
 		"snowbot/store/storetest":     {"snowbot/store"},
 		"snowbot/bot":                 {"snowbot/adapter", "snowbot/snow", "snowbot/store"},
 		"snowbot/bot/history":         {"snowbot/adapter", "snowbot/adapter/adaptertest", "snowbot/snow", "snowbot/snow/snowtest", "snowbot/store", "snowbot/store/bolt", "snowbot/bot"},

@@ -44,6 +44,7 @@ func bucketsOf(tx *bbolt.Tx) buckets {
 type batch struct {
 	s       *Store
 	now     time.Time
+	moment  int64
 	changed bool
 	broken  error
 	buckets
@@ -55,7 +56,8 @@ type batch struct {
 }
 
 func newBatch(s *Store, tx *bbolt.Tx) *batch {
-	b := &batch{s: s, now: s.now(), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}}
+	now := s.reading()
+	b := &batch{s: s, now: now.Round(0), moment: s.moment(now), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}}
 	for _, bucket := range []*bbolt.Bucket{b.deliveries, b.lines, b.letters} {
 		bucket.FillPercent = 0.9 // written at the end
 	}
@@ -115,7 +117,8 @@ func (b *batch) push(l *lane, d *delivery) {
 // head stages that a lane has a new head.
 func (b *batch) head(l *lane, notBefore int64) {
 	b.s.turns++
-	l.staged.notBefore, l.staged.since, l.staged.turn = notBefore, micros(b.now), b.s.turns
+	l.staged.notBefore, l.staged.turn = notBefore, b.s.turns
+	l.staged.due = b.moment + l.staged.wait(micros(b.now))
 }
 
 // pop stages the removal of the first n deliveries of a lane.

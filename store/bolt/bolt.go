@@ -56,7 +56,7 @@ type Options struct {
 	Path string
 	// Keys seal what is kept. Required.
 	Keys *store.Keyring
-	// Now is the clock; time.Now when nil.
+	// Now is the clock; time.Now when nil. When its times have monotonic readings, leases go by these.
 	Now func() time.Time
 	// Log gets what an operator should know; nothing is logged when nil.
 	Log *slog.Logger
@@ -82,6 +82,7 @@ type Store struct {
 	db      *bbolt.DB
 	keys    *store.Keyring
 	clock   func() time.Time
+	opened  time.Time // the first reading; moments count from it
 	log     *slog.Logger
 	fatal   func(error)
 	maskKey []byte
@@ -108,8 +109,19 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// now returns the time to the microsecond, in UTC, as it is kept.
-func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+// now returns the time to the microsecond, in UTC, as it is kept: by the wall clock.
+func (s *Store) now() time.Time { return s.reading().Round(0) }
+
+// reading is now with the monotonic clock's reading, if the clock gave one.
+func (s *Store) reading() time.Time {
+	t := s.clock().UTC()
+	return t.Add(-time.Duration(t.Nanosecond()) % time.Microsecond)
+}
+
+// moment returns how long after Open a reading was taken, in microseconds. Leases and the order of lanes
+// go by it, so that nothing happens to them when the wall clock is set. With a clock that gives no
+// monotonic readings, it follows the wall clock.
+func (s *Store) moment(reading time.Time) int64 { return reading.Sub(s.opened).Microseconds() }
 
 // Open opens or makes the file. The error says what to do about it: when another process has the file,
 // when it is damaged, when it was written by a newer version, when a key is missing.
@@ -141,6 +153,7 @@ func Open(o Options) (*Store, error) {
 		kick: make(chan struct{}, 1), ended: make(chan struct{}), failed: make(chan struct{}),
 		index: newIndex(), timers: newTimers(), tokens: rand.Uint64() >> 1,
 	}
+	s.opened = s.reading()
 	if err := s.load(o.Path); err != nil {
 		db.Close()
 		return nil, err

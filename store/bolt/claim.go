@@ -26,12 +26,12 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 		return nil, fmt.Errorf("claim of at most %d deliveries for %v", limit, ttl)
 	}
 	for {
-		l, now, err := s.reserve(ctx, to, ttl, limit)
+		l, now, until, err := s.reserve(ctx, to, ttl, limit)
 		if err != nil {
 			return nil, err
 		}
 		lease := &store.Lease{
-			Lane: store.Lane{Conversation: l.conversation, Direction: d}, Token: l.token, Until: fromMicros(l.until),
+			Lane: store.Lane{Conversation: l.conversation, Direction: d}, Token: l.token, Until: until,
 		}
 		err = s.readRun(lease, l, now)
 		if errors.Is(err, store.ErrWrongKey) {
@@ -60,26 +60,30 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 	}
 }
 
-// reserve leases the lane that may be claimed first, and keeps it busy.
-func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, limit int) (*lane, time.Time, error) {
+// reserve leases the lane that may be claimed first, and keeps it busy. The end of the lease has the
+// monotonic reading of the clock, so that a deadline that follows from it holds when the clock is set.
+func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, limit int) (l *lane, now, until time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(ctx); err != nil {
-		return nil, time.Time{}, err
+		return nil, now, until, err
 	}
-	now := s.now()
-	l := s.index.first(to)
-	if l == nil || l.at > micros(now) {
-		return nil, time.Time{}, store.ErrEmpty
+	reading := s.reading()
+	now, until = reading.Round(0), reading.Add(ttl)
+	moment := s.moment(reading)
+	s.index.follow(micros(now), moment)
+	l = s.index.first(to)
+	if l == nil || l.at > moment {
+		return nil, now, until, store.ErrEmpty
 	}
 	s.index.unlease(l) // one that has run out
 	s.tokens++
-	l.token, l.until = s.tokens, micros(now.Add(ttl))
+	l.token, l.until = s.tokens, moment+ttl.Microseconds()
 	s.index.leases[l.token] = l
 	l.leased = l.places[:min(limit, len(l.places))]
 	l.busy++
 	s.index.place(l)
-	return l, now, nil
+	return l, now, until, nil
 }
 
 // readRun fills in the deliveries of a lease, as many from the start of its run as can be given.
@@ -97,7 +101,7 @@ func (s *Store) readRun(lease *store.Lease, l *lane, now time.Time) error {
 				return err
 			}
 			size += len(r.sealed) - store.SealOverhead
-			if r.NotBefore.After(now) || i > 0 && size > store.MaxRun {
+			if i > 0 && (r.NotBefore.After(now) || size > store.MaxRun) { // the head is due, or it would not be here
 				return nil
 			}
 			d, err := r.open(s.keys)
@@ -160,8 +164,11 @@ func (s *Store) Wait(ctx context.Context, d store.Direction) error {
 		return err
 	}
 	pause := look
+	reading := s.reading()
+	moment := s.moment(reading)
+	s.index.follow(micros(reading), moment)
 	if l := s.index.first(to); l != nil {
-		pause = min(pause, time.Duration(l.at-micros(s.now()))*time.Microsecond)
+		pause = min(pause, time.Duration(l.at-moment)*time.Microsecond)
 	}
 	if pause <= 0 {
 		s.mu.Unlock()

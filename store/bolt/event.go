@@ -26,40 +26,78 @@ func (s *Store) Apply(ctx context.Context, conversation string, ids []store.Even
 	if err := store.CheckID("conversation", conversation); err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := store.CheckID("event id", id.Name); err != nil {
-			return err
-		}
+	if err := store.CheckEvents(ids); err != nil {
+		return err
 	}
-	return s.do(ctx, func(b *batch) error { return b.apply(conversation, ids, f) })
+	a := arrivalOf(ids)
+	return s.do(ctx, func(b *batch) error { return b.apply(conversation, a, f) })
 }
 
-func (b *batch) apply(conversation string, ids []store.EventID, f func(*store.Turn) error) error {
+// An arrival is the event ids of a call. It is made before the call is queued, so that others who share the
+// commit do not wait for it.
+type arrival struct {
+	hashes []hash
+	keep   []time.Duration
+	first  map[hash]int // where each is, and its repeats are not
+}
+
+func arrivalOf(ids []store.EventID) *arrival {
+	a := &arrival{
+		hashes: make([]hash, len(ids)), keep: make([]time.Duration, len(ids)), first: make(map[hash]int, len(ids)),
+	}
+	for i, id := range ids {
+		h := hashOf(id.Name)
+		a.hashes[i], a.keep[i] = h, id.Keep
+		if id.Keep <= 0 || id.Keep > store.KeepMax {
+			a.keep[i] = store.KeepMax
+		}
+		if _, repeat := a.first[h]; !repeat {
+			a.first[h] = i
+		}
+	}
+	return a
+}
+
+// fresh says of each id whether it is new, and how many are.
+func (a *arrival) fresh(b *batch, old *record) (fresh []bool, news int) {
+	fresh = make([]bool, len(a.hashes))
+	for _, i := range a.first {
+		fresh[i] = true
+	}
+	news = len(a.first)
+	if old == nil || news == 0 {
+		return fresh, news
+	}
+	now := seconds(b.now)
+	b.eachMarks(old, now, func(ms marks) {
+		for j := range ms.len() {
+			m := ms.at(j)
+			if i, ok := a.first[m.hash()]; ok && fresh[i] && m.expires() > now {
+				fresh[i] = false
+				news--
+			}
+		}
+	})
+	return fresh, news
+}
+
+func (b *batch) apply(conversation string, a *arrival, f func(*store.Turn) error) error {
 	old, err := b.record(conversation)
 	if err != nil {
 		return err
 	}
-	now := seconds(b.now)
-	taken := make([]mark, len(ids))
-	fresh := make([]bool, len(ids))
-	news := 0
-	for i, id := range ids {
-		taken[i] = markOf(id, b.now)
-		fresh[i] = !isAmong(taken[:i], taken[i]) && !b.isKnown(old, taken[i], now)
-		if fresh[i] {
-			news++
-		}
-	}
-	if len(ids) > 0 && news == 0 {
+	fresh, news := a.fresh(b, old)
+	if len(fresh) > 0 && news == 0 {
 		return nil
 	}
 	p, err := b.plan(conversation, old, append([]bool(nil), fresh...), f) // the turn may write to its copy
 	if err != nil {
 		return err
 	}
-	p.row.marks = p.row.marks.current(now)
-	for i, m := range taken {
+	p.row.marks = p.row.marks.current(seconds(b.now))
+	for i, h := range a.hashes {
 		if fresh[i] {
+			m := markOf(h, b.now.Add(a.keep[i]))
 			p.row.marks = append(p.row.marks, m[:]...)
 		}
 	}
@@ -75,42 +113,32 @@ const (
 	hashSize = 12
 )
 
+// A hash stands for the name of an event id.
+type hash [hashSize]byte
+
+func hashOf(name string) hash {
+	sum := sha256.Sum256([]byte(name))
+	return hash(sum[:hashSize])
+}
+
 // A mark is how an event id is kept: a part of the hash of its name, and the second in which it may be
 // forgotten.
 type mark [markSize]byte
 
-func markOf(id store.EventID, now time.Time) (m mark) {
-	keep := id.Keep
-	if keep <= 0 || keep > store.KeepMax {
-		keep = store.KeepMax
-	}
-	sum := sha256.Sum256([]byte(id.Name))
-	copy(m[:hashSize], sum[:])
-	binary.BigEndian.PutUint32(m[hashSize:], uint32(seconds(now.Add(keep))))
+func markOf(h hash, until time.Time) (m mark) {
+	copy(m[:hashSize], h[:])
+	binary.BigEndian.PutUint32(m[hashSize:], uint32(seconds(until)))
 	return m
 }
 
+func (m mark) hash() hash     { return hash(m[:hashSize]) }
 func (m mark) expires() int64 { return int64(binary.BigEndian.Uint32(m[hashSize:])) }
-
-func isAmong(list []mark, m mark) bool {
-	return slices.ContainsFunc(list, func(other mark) bool { return [hashSize]byte(other[:]) == [hashSize]byte(m[:]) })
-}
 
 // marks are several, the oldest first.
 type marks []byte
 
 func (ms marks) at(i int) mark { return mark(ms[i*markSize:]) }
 func (ms marks) len() int      { return len(ms) / markSize }
-
-// know reports whether the marks have m and it is not to be forgotten yet.
-func (ms marks) know(m mark, now int64) bool {
-	for i := range ms.len() {
-		if other := ms.at(i); other.expires() > now && string(other[:hashSize]) == string(m[:hashSize]) {
-			return true
-		}
-	}
-	return false
-}
 
 // current returns those that are not to be forgotten yet.
 func (ms marks) current(now int64) marks {
@@ -123,14 +151,9 @@ func (ms marks) current(now int64) marks {
 	return out
 }
 
-// isKnown looks for an event in the record, and in the buckets if some were moved there.
-func (b *batch) isKnown(old *record, m mark, now int64) bool {
-	if old == nil {
-		return false
-	}
-	if old.marks.know(m, now) {
-		return true
-	}
+// eachMarks gives f the marks in a record, and those in the buckets if some were moved there.
+func (b *batch) eachMarks(old *record, now int64, f func(marks)) {
+	f(old.marks)
 	prefix := key8(old.no)
 	for e := now / epoch; now < old.spilled && e <= old.spilled/epoch; e++ {
 		bucket := b.events.Bucket(key8(uint64(e)))
@@ -139,12 +162,9 @@ func (b *batch) isKnown(old *record, m mark, now int64) bool {
 		}
 		c := bucket.Cursor()
 		for k, v := c.Seek(prefix); hasPrefix(k, prefix); k, v = c.Next() {
-			if marks(v).know(m, now) {
-				return true
-			}
+			f(marks(v))
 		}
 	}
-	return false
 }
 
 // spill stages the move of a record's older marks to a bucket, when there are too many.
@@ -165,7 +185,7 @@ func (b *batch) spill(r *record) {
 		b.breaks(err)
 		b.put(bucket, append(key8(r.no), key8(seq)...), slices.Clone(old))
 		r.spilled = max(r.spilled, until)
-		r.marks = slices.Clone(r.marks[markSpill*markSize:])
+		r.marks = r.marks[markSpill*markSize:]
 	}
 }
 

@@ -3,6 +3,7 @@ package bolt
 import (
 	"container/heap"
 	"math"
+	"time"
 
 	"snowbot/store"
 )
@@ -65,12 +66,13 @@ const never = math.MaxInt64
 // A span is what a lane holds.
 type span struct {
 	places    []uint64 // keys of its deliveries, in order; only ever appended to, or shortened at the front
-	notBefore int64    // of the head
-	since     int64    // when the head became the head
-	turn      uint64   // which head of all that was; parts heads of the same moment
+	notBefore int64    // of the head, by the wall clock
+	due       int64    // the moment from which the head may be sent
+	turn      uint64   // which head of all it is; parts heads of the same moment
 }
 
-func (s span) due() int64 { return max(s.notBefore, s.since) }
+// wait returns how long the head has to wait yet.
+func (s span) wait(now int64) int64 { return max(s.notBefore-now, 0) }
 
 // A lane has deliveries or a lease; others are not in memory.
 type lane struct {
@@ -85,11 +87,11 @@ type lane struct {
 	// The rest is guarded by the store's mutex.
 	span            // committed
 	token  uint64   // of the lease, zero when there is none
-	until  int64    // end of the lease
+	until  int64    // the moment in which the lease ends
 	leased []uint64 // the run of the lease
 	busy   int      // calls that hold it: neither to be claimed nor to be forgotten
 	gone   bool     // erased
-	at     int64    // when it may be claimed
+	at     int64    // the moment from which it may be claimed
 	order  int      // place in the heap, -1 outside
 }
 
@@ -101,6 +103,7 @@ type index struct {
 	ready   [lanecodes]laneHeap
 	waiting [lanecodes]int // deliveries
 	waiters [lanecodes]waiters
+	ahead   int64 // how far the wall clock is ahead of the moment, when that was looked at last
 }
 
 func newIndex() *index {
@@ -129,13 +132,13 @@ func (x *index) place(l *lane) {
 		x.unlease(l)
 	case l.token != 0 && len(l.places) == 0: // stays with its holder
 	case l.token != 0:
-		at = max(l.until, l.due())
+		at = max(l.until, l.due)
 	case len(l.places) == 0:
 		if x.lanes[l.key] == l {
 			delete(x.lanes, l.key)
 		}
 	case l.key.to != held:
-		at = l.due()
+		at = l.due
 	}
 	h := &x.ready[l.key.to]
 	sooner := at < l.at
@@ -161,6 +164,29 @@ func (x *index) unlease(l *lane) {
 	if l.token != 0 {
 		delete(x.leases, l.token)
 		l.token = 0
+	}
+}
+
+// jump is how far the wall clock goes ahead of the moment before that counts as having been set.
+const jump = int64(time.Second / time.Microsecond)
+
+// follow looks whether the wall clock was set. Forward, heads that it has made due need not wait any
+// longer. Back, they wait as long as they would have: a retry in ten seconds stays one.
+func (x *index) follow(now, moment int64) {
+	ahead := now - moment
+	if d := ahead - x.ahead; -jump < d && d < jump {
+		return
+	}
+	set := ahead > x.ahead
+	x.ahead = ahead
+	if !set {
+		return
+	}
+	for _, l := range x.lanes {
+		if due := moment + l.wait(now); due < l.due {
+			l.due = due
+			x.place(l)
+		}
 	}
 }
 

@@ -117,7 +117,11 @@ func (s *Store) Retry(ctx context.Context, id string) error {
 			return store.ErrNotFound
 		}
 		d := l.delivery
-		d.sealed = append([]byte(nil), d.sealed...)
+		// Sealed with the first key like all that is written: a Rekey under way may have passed the end of the
+		// deliveries already, and would then take the older key away.
+		if d.sealed = b.reseal(store.DeliveryName(l.conversation, d.ID), l.sealed); d.sealed == nil {
+			d.sealed = append([]byte(nil), l.sealed...)
+		}
 		d.Accepted, d.NotBefore = b.now, fromMicros(0)
 		d.Failed, d.Attempts, d.Begun = 0, nil, false
 		b.push(b.lane(laneKey{rec.no, l.to}, l.conversation), &d) // which sets its number anew

@@ -140,7 +140,8 @@ func (s *Store) loadTimers(b buckets) error {
 // loadLanes reads the deliveries that wait, and returns how many heads could have been on their way.
 func (s *Store) loadLanes(b buckets) (heads int, err error) {
 	var found []*lane
-	now := micros(s.now())
+	now := micros(s.opened)
+	s.index.ahead = now
 	lanes := map[laneKey]*lane{}
 	c := b.deliveries.Cursor()
 	for k, row := c.First(); k != nil; k, row = c.Next() {
@@ -155,7 +156,9 @@ func (s *Store) loadLanes(b buckets) (heads int, err error) {
 		l := lanes[key]
 		if l == nil {
 			l = &lane{key: key, conversation: d.conversation, order: -1, at: never}
-			l.staged.notBefore, l.staged.since = micros(d.NotBefore), micros(d.Accepted)
+			l.staged.notBefore = micros(d.NotBefore)
+			// The order is that of before, and nothing waits for what the wall clock was when it was accepted.
+			l.staged.due = min(max(micros(d.Accepted), l.staged.notBefore)-now, l.staged.wait(now))
 			lanes[key] = l
 			found = append(found, l)
 			if d.to != held && l.staged.notBefore <= now {
@@ -164,7 +167,7 @@ func (s *Store) loadLanes(b buckets) (heads int, err error) {
 		}
 		l.staged.places = append(l.staged.places, parseKey8(k))
 	}
-	slices.SortStableFunc(found, func(a, b *lane) int { return cmp.Compare(a.staged.due(), b.staged.due()) })
+	slices.SortStableFunc(found, func(a, b *lane) int { return cmp.Compare(a.staged.due, b.staged.due) })
 	for _, l := range found {
 		s.turns++
 		l.staged.turn = s.turns

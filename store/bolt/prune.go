@@ -217,7 +217,7 @@ func (b *batch) hasWork(no uint64) bool {
 		if l := b.lanes[key]; l != nil && len(l.staged.places) > 0 {
 			return true
 		}
-		if l := b.s.index.lanes[key]; l != nil && (len(l.places) > 0 || l.token != 0 && l.until > micros(b.now)) {
+		if l := b.s.index.lanes[key]; l != nil && (len(l.places) > 0 || l.token != 0 && l.until > b.moment) {
 			return true
 		}
 	}

@@ -76,7 +76,7 @@ type change struct {
 	key, row []byte
 }
 
-// reseal returns the value sealed with the first key, or nil when it is.
+// reseal returns the value sealed with the first key, or nil when it is or does not open.
 func (b *batch) reseal(name string, sealed []byte) []byte {
 	if id, ok := store.SealedBy(sealed); ok && id == b.s.keys.First() {
 		return nil

@@ -108,7 +108,9 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	params := c.ConnConfig.RuntimeParams
 	params["statement_timeout"] = millis(o.StatementTimeout)
 	params["lock_timeout"] = millis(o.LockTimeout)
-	params["idle_in_transaction_session_timeout"] = millis(3 * o.StatementTimeout)
+	// A connection that was cut without the server's notice must not keep its locks for longer than others
+	// wait for them.
+	params["idle_in_transaction_session_timeout"] = millis(o.LockTimeout / 2)
 	params["default_transaction_isolation"] = "read committed"
 	params["timezone"] = "UTC"
 	if params["application_name"] == "" {

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	sqlKnown = `SELECT hash FROM events WHERE no = (SELECT no FROM conversations WHERE id = $1) AND hash = ANY($2)
-AND until > coalesce($3::timestamptz, clock_timestamp())`
+	sqlKnown = `SELECT hash FROM unnest($2::uuid[]) AS asked (hash) WHERE EXISTS (SELECT FROM events AS e
+WHERE e.no = (SELECT no FROM conversations WHERE id = $1) AND e.hash = asked.hash
+AND e.until > coalesce($3::timestamptz, clock_timestamp()))`
 	sqlAddEvents = `INSERT INTO events (no, hash, until) SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[])
 ON CONFLICT (no, hash) DO UPDATE SET until = excluded.until`
 )

@@ -325,15 +325,15 @@ func (p *proxy) requests(client, remote net.Conn) {
 		if err != nil {
 			return
 		}
-		if bytes.Contains(b[:n], []byte("COMMIT\x00")) {
+		// The statement's text, and the message that executes it: text alone is there to be described.
+		if bytes.Contains(b[:n], []byte("COMMIT\x00")) && bytes.Contains(b[:n], []byte("E\x00\x00\x00\x09\x00\x00\x00\x00\x00")) {
 			switch cut(p.next.Swap(int32(cutNothing))) {
 			case cutRequest:
 				client.Close()
 				return
 			case cutAnswer:
 				client.Close() // before the server could answer
-				_, _ = remote.Write(b[:n])
-				_, _ = io.Copy(io.Discard, remote) // shares the answer with the other side, which cannot pass it on
+				finish(remote, b[:n])
 				return
 			case cutLate:
 				p.late.Add(1)
@@ -342,11 +342,7 @@ func (p *proxy) requests(client, remote net.Conn) {
 				timer := time.NewTimer(500 * time.Millisecond)
 				defer timer.Stop()
 				<-timer.C
-				_, _ = remote.Write(b[:n])
-				if half, ok := remote.(*net.TCPConn); ok {
-					_ = half.CloseWrite()
-				}
-				_, _ = io.Copy(io.Discard, remote)
+				finish(remote, b[:n])
 				return
 			}
 		}
@@ -354,4 +350,14 @@ func (p *proxy) requests(client, remote net.Conn) {
 			return
 		}
 	}
+}
+
+// finish says the last words to the server, and lets it do what they ask for. Its answer goes nowhere, since
+// the client is gone.
+func finish(remote net.Conn, words []byte) {
+	_, _ = remote.Write(words)
+	if half, ok := remote.(*net.TCPConn); ok {
+		_ = half.CloseWrite()
+	}
+	_, _ = io.Copy(io.Discard, remote)
 }

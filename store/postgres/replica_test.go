@@ -243,10 +243,11 @@ func TestReplicas(t *testing.T) {
 				if err != nil {
 					t.Errorf("Claim: %v", err)
 				}
-				woken <- time.Now()
+				at := time.Now()
 				if err := r[1].Settle(t.Context(), l, store.Result{Done: 1}, nil); err != nil {
 					t.Errorf("Settle: %v", err)
 				}
+				woken <- at
 			}()
 			start := time.Now()
 			send(t, r[0], fmt.Sprint("c", i), "d")

@@ -100,6 +100,43 @@ var keepingCases = []testCase{
 		w.opts.Keys = keys(t, 3, 2) // and again
 		w.reopen(t)
 	}},
+	{"RetryDuringRekeyKeepsTheBody", func(t *testing.T, w *world) {
+		want := numbered("d", 8)
+		w.apply(t, "c1", func(turn *store.Turn) {
+			turn.Record.Data = []byte("data")
+			for _, id := range want {
+				turn.Send(store.ToTeams, note(id))
+			}
+		})
+		for range want {
+			w.settle(t, w.claim(t, store.ToTeams, 1), store.Result{Next: store.Bury, Reason: "r"})
+		}
+		dead := w.letters(t, store.DeadLetterFilter{})
+		w.opts.Keys = keys(t, 2, 1)
+		w.reopen(t)
+		for n, more := 0, true; more; n++ { // one retry between any two slices
+			if n < len(dead) {
+				is(t, "Retry", w.Retry(t.Context(), dead[n].ID), nil)
+			}
+			var err error
+			more, err = w.Rekey(t.Context())
+			is(t, "Rekey", err, nil)
+			if n == 1000 {
+				t.Fatal("Rekey does not come to an end")
+			}
+		}
+		w.opts.Keys = keys(t, 2)
+		w.reopen(t)
+		for _, l := range w.letters(t, store.DeadLetterFilter{}) {
+			same(t, "body", string(l.Delivery.Body), "body of "+l.Delivery.ID)
+			is(t, "Retry", w.Retry(t.Context(), l.ID), nil)
+		}
+		l := w.claim(t, store.ToTeams, len(want))
+		same(t, "run", ids(l), want)
+		for _, d := range l.Deliveries {
+			same(t, "body", string(d.Body), "body of "+d.ID)
+		}
+	}},
 	{"EverythingSurvivesReopening", func(t *testing.T, w *world) {
 		w.busyConversation(t)
 		w.once(t, "c1", "e1")

@@ -1,0 +1,199 @@
+package history_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/goleak"
+
+	"snowbot/adapter"
+	"snowbot/adapter/adaptertest"
+	"snowbot/bot"
+	"snowbot/bot/history"
+	"snowbot/snow"
+	"snowbot/snow/snowtest"
+	"snowbot/store"
+	"snowbot/store/bolt"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A local is the service in this process, with a clock that can be moved. It is stopped, not killed.
+type local struct {
+	teams *adaptertest.Channel
+	snow  *snowtest.Instance
+	path  string
+	rules bot.Rules
+	ahead atomic.Int64
+	stop  func() error
+}
+
+func (l *local) now() time.Time { return time.Now().Round(0).Add(time.Duration(l.ahead.Load())) }
+
+const localSecret = "local-webhook-secret"
+
+func (l *local) Start(context.Context) (history.Addresses, error) {
+	keys, err := store.NewKeyring(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	st, err := bolt.Open(bolt.Options{Path: l.path, Keys: keys, Now: l.now})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	cloud, err := adapter.CloudByName("public")
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	verifier, err := adapter.NewVerifier(adapter.VerifierOptions{
+		AppID: l.teams.AppID(), MetadataURL: l.teams.MetadataURL(), Issuer: cloud.Issuer,
+	})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	tokens, err := adapter.NewTokenSource(adapter.Credentials{
+		AppID: l.teams.AppID(), AppType: "SingleTenant", TenantID: l.teams.TenantID(), Password: l.teams.AppPassword(),
+		Cloud: cloud, TokenURL: l.teams.TokenURL(),
+	})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	hosts := adapter.HostPolicy{AllowLoopback: true}
+	connector, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens, Hosts: hosts})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	id, secret, user, password := l.snow.Credentials()
+	client, err := snow.NewClient(snow.ClientOptions{
+		Instance: l.snow.URL(), ClientID: id, ClientSecret: secret, Username: user, Password: password,
+	})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	registry := prometheus.NewRegistry()
+	rules := l.rules
+	rules.Ticks, rules.Resolve = true, client.Resolve
+	service, err := bot.New(bot.Options{
+		Store: st, Teams: connector, ServiceNow: client, AppID: l.teams.AppID(), Metrics: registry, Now: l.now, Workers: 8, Rules: rules,
+	})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	messages, err := adapter.NewHandler(adapter.HandlerOptions{
+		Verifier: verifier, AppID: l.teams.AppID(), Tenants: []string{l.teams.TenantID()}, Hosts: hosts,
+		OnActivity: service.Activity, OnInvoke: service.Invoke,
+	})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	webhook, err := snow.NewWebhook(snow.WebhookOptions{Secrets: []string{localSecret}, Accept: service.ServiceNow})
+	if err != nil {
+		return history.Addresses{}, err
+	}
+	routes := http.NewServeMux()
+	routes.Handle("/api/messages", messages)
+	routes.Handle("/webhook", webhook)
+	routes.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	front := httptest.NewServer(routes)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = verifier.Run(ctx) })
+	running.Go(func() { _ = service.Run(ctx) })
+	l.stop = func() error {
+		front.Close()
+		cancel()
+		running.Wait()
+		client.Close()
+		return st.Close()
+	}
+	return history.Addresses{
+		Bot: front.URL + "/api/messages", Webhook: front.URL + "/webhook", WebhookSecret: localSecret, Metrics: front.URL + "/metrics",
+	}, nil
+}
+
+func (l *local) Stop() error { return l.stop() }
+
+func (l *local) Kill() error { return errors.New("cannot be killed") }
+
+// run checks a history of the service in this process.
+func (l *local) run(t *testing.T, p history.Plan, o adaptertest.Options) history.Report {
+	t.Helper()
+	p.Seed = rand.Uint64N(1 << 32)
+	t.Logf("seed %d", p.Seed)
+	o.Seed = p.Seed
+	var err error
+	if p.Teams, err = adaptertest.New(o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Teams.Close() })
+	if p.ServiceNow, err = snowtest.New(snowtest.Options{Seed: p.Seed, AgentNames: true}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.ServiceNow.Close)
+	l.teams, l.snow, l.path = p.Teams, p.ServiceNow, filepath.Join(t.TempDir(), "snowbot.db")
+	p.Target = l
+	report, err := history.Run(t.Context(), p)
+	t.Log(report)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, v := range report.Violations {
+		t.Error(v)
+	}
+	if report.Stops != p.Stops || report.Accepted < p.Conversations*p.Messages {
+		t.Errorf("the run did too little: %s", report)
+	}
+	return report
+}
+
+// TestPromisesHoldWhileTheClockJumps moves the service's clock forth and back while all talk, and stops and starts it.
+func TestPromisesHoldWhileTheClockJumps(t *testing.T) {
+	t.Parallel()
+	l := &local{}
+	over := make(chan struct{})
+	var jumping sync.WaitGroup
+	jumping.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				l.ahead.Store(int64(time.Second) - rand.Int64N(int64(2*time.Second)))
+			case <-over:
+				return
+			}
+		}
+	})
+	defer jumping.Wait()
+	defer close(over)
+	l.run(t, history.Plan{Conversations: 20, Messages: 10, FaultRate: 0.05, Stops: 2}, adaptertest.Options{})
+}
+
+// TestPromisesHoldWhenSendsArePaced has Teams enforce its rate windows, so that agents' messages wait and are merged.
+func TestPromisesHoldWhenSendsArePaced(t *testing.T) {
+	t.Parallel()
+	l := &local{rules: bot.Rules{Pacing: true}}
+	report := l.run(t, history.Plan{Conversations: 6, Messages: 15, FaultRate: 0.05, Stops: 1}, adaptertest.Options{Windows: true})
+	sends, shown := map[int32]bool{}, 0
+	for _, e := range report.Record.Events() {
+		if e.Kind == history.Shown && e.Mark.Direction == history.FromAgent {
+			sends[e.Send] = true
+			shown++
+		}
+	}
+	if len(sends) == shown {
+		t.Errorf("%d messages in %d sends: none were merged", shown, len(sends))
+	}
+}

@@ -1,0 +1,78 @@
+package postgres_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"snowbot/store/postgres"
+)
+
+// fillConversations makes 100,000 conversations, of which some have a session, a timer or work.
+const fillConversations = `
+INSERT INTO conversations (id, status, due, updated, filed, lines, placed, data)
+SELECT 'c' || i, CASE WHEN i % 100 = 0 THEN 'live' ELSE '' END, CASE WHEN i % 100 = 0 THEN now() + i * interval '1 second' END,
+now(), i / 1000, 3, 1, '\x01' FROM generate_series(1, 100000) AS i;
+INSERT INTO keys SELECT 'k' || i, 'c' || i FROM generate_series(1, 100000) AS i;
+INSERT INTO events SELECT no, gen_random_uuid(), now() + no * interval '1 second' FROM conversations;
+INSERT INTO lines SELECT no, n, now(), '\x01' FROM conversations, generate_series(1, 3) AS n;
+INSERT INTO deliveries (no, direction, place, id, kind, session, accepted, body)
+SELECT no, 'teams', 1, 'd', '', '', now(), '\x01' FROM conversations WHERE no % 10 = 0;
+INSERT INTO lanes (no, direction, conversation, head, due, at)
+SELECT no, 'teams', id, 1, now(), now() FROM conversations WHERE no % 10 = 0;
+ANALYZE`
+
+// TestPlans: no query of the daily work reads a table from end to end, be there many conversations or few that
+// are busy.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	url := shared.schema(t, t.Name())
+	open(t, postgres.Options{URL: url})
+	conn := shared.connect(t, url)
+	defer conn.Close(context.Background())
+	if _, err := conn.PgConn().Exec(t.Context(), fillConversations).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	hashes := [][16]byte{{1}, {2}}
+	for _, q := range []struct {
+		name, sql string
+		args      []any
+	}{
+		{"Claim", postgres.SQLClaim, []any{"teams", nil, int64(1), int64(1)}},
+		{"Run", postgres.SQLRun, []any{int64(10), "teams", 8, 45, 65536}},
+		{"Lock", postgres.SQLLock, []any{[]string{"c10", "c20", "c30"}}},
+		{"Known", postgres.SQLKnown, []any{"c10", hashes, nil}},
+		{"Lane", postgres.SQLLane, []any{"c10", "teams"}},
+		{"LaneHead", postgres.SQLLaneHead, []any{"c10", "teams", 9}},
+		{"Refresh", postgres.SQLRefresh, []any{int64(10), "teams", "c10", now}},
+		{"WriteRecord", postgres.SQLWriteRecord, []any{"c10", "", []string{}, []string{}, nil, now, int32(1), int64(1), int64(1), []byte("x")}},
+		{"Wait", postgres.SQLSoon, []any{"teams", nil}},
+		{"Due", postgres.SQLDue, []any{nil, 100}},
+		{"Sessions", postgres.SQLSessions, []any{"", 100}},
+		{"Find", postgres.SQLFind, []any{"k10"}},
+		{"Lines", postgres.SQLLines, []any{"c10", 10}},
+		{"PruneConversations", postgres.SQLLockIdle, []any{int32(20), now, now, 100}},
+		{"PruneEvents", postgres.SQLPruneEvents, []any{nil, 100}},
+		{"PruneLines", postgres.SQLPruneLines, []any{now, 100}},
+	} {
+		t.Run(q.name, func(t *testing.T) {
+			rows, err := conn.Query(t.Context(), "EXPLAIN "+q.sql, q.args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := strings.Join(lines, "\n")
+			t.Log(plan)
+			if strings.Contains(plan, "Seq Scan") {
+				t.Error("the query reads a whole table")
+			}
+		})
+	}
+}
