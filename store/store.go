@@ -200,7 +200,9 @@ type Lease struct {
 	Lane Lane
 	// Deliveries is a run from the head of the lane, at least one, all of them due.
 	Deliveries []Delivery
-	Until      time.Time
+	// Until is when the lease runs out. It keeps the monotonic reading of the store's clock, if that gives one,
+	// and with it the clock's time zone, so that a deadline that follows from it holds when the clock is set.
+	Until time.Time
 	// Token is the store's.
 	Token uint64
 }

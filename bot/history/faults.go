@@ -113,14 +113,14 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// teamsFaults arms the faults of Teams, on what the service sends and on what it is sent.
-func teamsFaults(c *adaptertest.Channel, d *dice, direction adaptertest.Direction, numberOf func(conversation string) int32) {
+// teamsFaults arms the faults of Teams, on what the service sends or on what it is sent.
+func teamsFaults(c *adaptertest.Channel, d *dice, direction adaptertest.Direction, numberOf func(conversation string) int32) (disarm []func()) {
 	add := func(weight int, u use, f adaptertest.Fault) {
 		choice := len(d.odds)
 		d.odds = append(d.odds, odds{weight, u})
 		f.Direction = direction
 		f.Match = func(adaptertest.FaultRequest) bool { return d.choice == choice }
-		c.AddFault(f)
+		disarm = append(disarm, c.AddFault(f))
 	}
 	status := func(code int) adaptertest.Fault { return adaptertest.Fault{Kind: adaptertest.Status, Status: code} }
 	with := func(f adaptertest.Fault) adaptertest.Fault { f.Effect = true; return f }
@@ -128,14 +128,14 @@ func teamsFaults(c *adaptertest.Channel, d *dice, direction adaptertest.Directio
 	if direction == adaptertest.Out {
 		own = FromEmployee
 	}
-	c.AddFault(adaptertest.Fault{Direction: direction, Kind: adaptertest.Drop, Match: func(r adaptertest.FaultRequest) bool {
+	disarm = append(disarm, c.AddFault(adaptertest.Fault{Direction: direction, Kind: adaptertest.Drop, Match: func(r adaptertest.FaultRequest) bool {
 		d.choice = -1
 		if direction == adaptertest.Out || strings.Contains(r.Path, "/v3/conversations/") {
 			marks := Marks(string(r.Body), own)
 			d.roll(nameOf(numberOf(r.Conversation), r.Method, marks), r.Body, len(marks) > 0, r.Method == http.MethodGet)
 		}
 		return false
-	}})
+	}}))
 	if direction == adaptertest.Out {
 		add(3, anything, adaptertest.Fault{Kind: adaptertest.Drop})
 		add(3, anything, adaptertest.Fault{Kind: adaptertest.ResetBeforeEffect})
@@ -145,7 +145,7 @@ func teamsFaults(c *adaptertest.Channel, d *dice, direction adaptertest.Directio
 		add(4, anything, adaptertest.Fault{Kind: adaptertest.Duplicate})
 		add(4, anything, adaptertest.Fault{Kind: adaptertest.Reorder})
 		add(2, anything, adaptertest.Fault{Kind: adaptertest.Delay, Delay: shortDelay})
-		return
+		return disarm
 	}
 	add(4, posts, adaptertest.Fault{Kind: adaptertest.ResetAfterEffect})
 	add(2, posts, adaptertest.Fault{Kind: adaptertest.TruncatedBody})
@@ -161,16 +161,19 @@ func teamsFaults(c *adaptertest.Channel, d *dice, direction adaptertest.Directio
 	add(1, marked, status(http.StatusBadRequest))
 	add(40, someWords, with(adaptertest.Fault{Kind: adaptertest.Delay, Delay: longDelay}))
 	add(40, someWords, adaptertest.Fault{Kind: adaptertest.Drop})
+	return disarm
 }
 
-// serviceNowFaults arms the faults of the instance, on what it is asked and on what it posts.
-func serviceNowFaults(i *snowtest.Instance, d *dice, direction snowtest.Direction, numberOf func(conversation string) int32) error {
-	var failed error
+// serviceNowFaults arms the faults of the instance, on what it is asked or on what it posts.
+func serviceNowFaults(i *snowtest.Instance, d *dice, direction snowtest.Direction, numberOf func(conversation string) int32) (disarm []func(), failed error) {
 	arm := func(f snowtest.Fault) {
 		f.Direction = direction
-		if _, err := i.AddFault(f); err != nil {
+		remove, err := i.AddFault(f)
+		if err != nil {
 			failed = err
+			return
 		}
+		disarm = append(disarm, remove)
 	}
 	add := func(weight int, u use, f snowtest.Fault) {
 		choice := len(d.odds)
@@ -201,7 +204,7 @@ func serviceNowFaults(i *snowtest.Instance, d *dice, direction snowtest.Directio
 		add(4, anything, snowtest.Fault{Kind: snowtest.FaultDuplicate})
 		add(4, anything, snowtest.Fault{Kind: snowtest.FaultReorder})
 		add(2, anything, snowtest.Fault{Kind: snowtest.FaultDelay, Delay: shortDelay})
-		return failed
+		return disarm, failed
 	}
 	add(3, anything, snowtest.Fault{Kind: snowtest.FaultReset})
 	add(4, anything, with(snowtest.Fault{Kind: snowtest.FaultReset}))
@@ -213,7 +216,7 @@ func serviceNowFaults(i *snowtest.Instance, d *dice, direction snowtest.Directio
 	add(3, anything, snowtest.Fault{Kind: snowtest.FaultDelay, Delay: shortDelay})
 	add(1, marked, status(http.StatusBadRequest))
 	add(40, someWords, with(snowtest.Fault{Kind: snowtest.FaultDelay, Delay: longDelay}))
-	return failed
+	return disarm, failed
 }
 
 // nameOf is what stays the same of a request from one run to the next.

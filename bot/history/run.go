@@ -102,6 +102,7 @@ type runner struct {
 	plan   Plan
 	watch  *watch
 	dice   []*dice
+	disarm []func()
 	talks  map[string]*talk // by e-mail address
 	report Report
 	client http.Client
@@ -143,7 +144,9 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	done()
 	helpers.Wait()
-	p.Teams.ClearFaults()
+	for _, remove := range r.disarm {
+		remove()
+	}
 	if err = errors.Join(err, <-disturbed); err != nil {
 		return errors.Join(err, p.Target.Stop())
 	}
@@ -157,11 +160,11 @@ func (r *runner) newTalk(id int32) {
 	name := fmt.Sprintf("employee%d", id)
 	u := r.plan.Teams.AddUser(adaptertest.User{Name: "Employee " + strconv.Itoa(int(id)), Email: fmt.Sprintf("%s.%d@example.com", name, r.plan.Seed)})
 	t := &talk{
-		id: id, watch: r.watch, teams: r.plan.Teams, snow: r.plan.ServiceNow, user: u, chat: r.plan.Teams.Personal(u),
+		id: id, watch: r.watch, snow: r.plan.ServiceNow, user: u, chat: r.plan.Teams.Personal(u),
 		rng:    rand.New(rand.NewPCG(r.plan.Seed, uint64(id))), //nolint:gosec // a script, and positive
 		signal: make(chan struct{}, 1), desk: make(chan snowtest.Chat, 8),
 		taken: map[string]bool{}, messages: map[Mark]*progress{}, ended: map[int32]bool{}, joined: map[int32]bool{},
-		said: map[Direction]int32{},
+		said: map[Direction]*int32{FromEmployee: new(int32), FromAgent: new(int32)},
 	}
 	r.talks[u.Email] = t
 	r.watch.add(t)
@@ -178,11 +181,16 @@ func (r *runner) arm() error {
 		r.dice = append(r.dice, d)
 		return d
 	}
-	teamsFaults(p.Teams, roll(1), adaptertest.Out, r.watch.number)
-	teamsFaults(p.Teams, roll(2), adaptertest.In, r.watch.number)
-	return errors.Join(
-		serviceNowFaults(p.ServiceNow, roll(3), snowtest.Out, r.watch.number),
-		serviceNowFaults(p.ServiceNow, roll(4), snowtest.In, r.watch.number))
+	r.disarm = append(r.disarm, teamsFaults(p.Teams, roll(1), adaptertest.Out, r.watch.number)...)
+	r.disarm = append(r.disarm, teamsFaults(p.Teams, roll(2), adaptertest.In, r.watch.number)...)
+	for n, direction := range []snowtest.Direction{snowtest.Out, snowtest.In} {
+		disarm, err := serviceNowFaults(p.ServiceNow, roll(uint64(3+n)), direction, r.watch.number) //nolint:gosec // 3 or 4
+		r.disarm = append(r.disarm, disarm...)
+		if err != nil {
+			return fmt.Errorf("history: %w", err)
+		}
+	}
+	return nil
 }
 
 // queue hands every chat that is queued to the talk it belongs to.

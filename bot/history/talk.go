@@ -28,7 +28,6 @@ const (
 type talk struct {
 	id      int32
 	watch   *watch
-	teams   *adaptertest.Channel
 	snow    *snowtest.Instance
 	user    adaptertest.User
 	chat    *adaptertest.Conversation
@@ -44,7 +43,7 @@ type talk struct {
 	joined   map[int32]bool // sessions in which we know of an agent
 	replies  int            // of the bot itself
 
-	said map[Direction]int32 // numbers given out; each direction has one writer at a time
+	said map[Direction]*int32 // numbers given out; each direction has one writer at a time
 }
 
 // progress is what is known of a message of the session that is on.
@@ -144,10 +143,10 @@ func (t *talk) await(ctx context.Context, limit time.Duration, f func() bool) er
 
 // run talks until n messages of each direction were written.
 func (t *talk) run(ctx context.Context, n int32) error {
-	for t.said[FromEmployee] < n || t.said[FromAgent] < n {
+	for *t.said[FromEmployee] < n || *t.said[FromAgent] < n {
 		t.session.Add(1)
-		size := min(3+t.rng.Int32N(12), max(n-t.said[FromEmployee], n-t.said[FromAgent]))
-		if err := t.escalation(ctx, min(size, n-t.said[FromEmployee]), min(size, n-t.said[FromAgent])); err != nil {
+		size := min(3+t.rng.Int32N(12), max(n-*t.said[FromEmployee], n-*t.said[FromAgent]))
+		if err := t.escalation(ctx, min(size, n-*t.said[FromEmployee]), min(size, n-*t.said[FromAgent])); err != nil {
 			return fmt.Errorf("conversation %d session %d: %w", t.id, t.session.Load(), err)
 		}
 	}
@@ -364,8 +363,8 @@ func (t *talk) over(ctx context.Context) error {
 
 // words are those of the next message: of several kinds, each with its mark.
 func (t *talk) words(d Direction) string {
-	t.said[d]++
-	m := Mark{Conversation: t.id, Direction: d, Number: t.said[d]}
+	*t.said[d]++
+	m := Mark{Conversation: t.id, Direction: d, Number: *t.said[d]}
 	switch m.Number % 4 {
 	case 0:
 		return "two lines\nand *no* <b>markup</b> " + m.String()

@@ -277,7 +277,9 @@ func (s *seat) everyItem(c snowtest.Chat) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		var row struct{ Real struct{ Body []map[string]any } }
+		var row struct {
+			Real struct{ Body []map[string]any }
+		}
 		if err := json.Unmarshal(raw, &row); err != nil {
 			s.t.Fatal(err)
 		}

@@ -129,7 +129,7 @@ func (b *binary) ready(ctx context.Context, url string) error {
 // Kill ends the program as a power cut would, apart from what the operating system has not written yet.
 func (b *binary) Kill() error {
 	err := b.proc.Process.Kill()
-	<-b.done
+	<-b.done //nolint:errcheck // killed: there is an error, and it says so
 	return err
 }
 

@@ -57,7 +57,7 @@ type batch struct {
 
 func newBatch(s *Store, tx *bbolt.Tx) *batch {
 	now := s.reading()
-	b := &batch{s: s, now: now.Round(0), moment: s.moment(now), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}}
+	b := &batch{s: s, now: now.UTC(), moment: s.moment(now), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}}
 	for _, bucket := range []*bbolt.Bucket{b.deliveries, b.lines, b.letters} {
 		bucket.FillPercent = 0.9 // written at the end
 	}

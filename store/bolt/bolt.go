@@ -14,6 +14,14 @@
 // counts live in memory. They are loaded from the deliveries that wait and from the index of timers, not
 // from the conversations. What a call stages becomes visible to others after its commit.
 //
+// # Time
+//
+// Leases and the order of lanes go by the monotonic readings of the clock, so that setting the wall clock
+// neither ends a lease nor holds up a lane. A delivery's NotBefore is compared with the wall clock when the
+// delivery comes to the head of its lane, and what it has to wait then is measured by the monotonic clock:
+// one that was put off for ten seconds goes after ten seconds, even if the wall clock is set back meanwhile.
+// When the wall clock is set forward, what that makes due goes at once.
+//
 // # Layout
 //
 //	meta        format, clean mark, key checks, the key behind Mask, the count of dead letters
@@ -109,12 +117,12 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// now returns the time to the microsecond, in UTC, as it is kept: by the wall clock.
-func (s *Store) now() time.Time { return s.reading().Round(0) }
+// now returns the time to the microsecond, in UTC, as it is kept: the wall clock's.
+func (s *Store) now() time.Time { return s.reading().UTC() }
 
-// reading is now with the monotonic clock's reading, if the clock gave one.
+// reading is now with the monotonic clock's reading, if the clock gave one. Calling UTC on it would lose that.
 func (s *Store) reading() time.Time {
-	t := s.clock().UTC()
+	t := s.clock()
 	return t.Add(-time.Duration(t.Nanosecond()) % time.Microsecond)
 }
 

@@ -69,7 +69,7 @@ func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, lim
 		return nil, now, until, err
 	}
 	reading := s.reading()
-	now, until = reading.Round(0), reading.Add(ttl)
+	now, until = reading.UTC(), reading.Add(ttl.Truncate(time.Microsecond))
 	moment := s.moment(reading)
 	s.index.follow(micros(now), moment)
 	l = s.index.first(to)
@@ -168,7 +168,7 @@ func (s *Store) Wait(ctx context.Context, d store.Direction) error {
 	moment := s.moment(reading)
 	s.index.follow(micros(reading), moment)
 	if l := s.index.first(to); l != nil {
-		pause = min(pause, time.Duration(l.at-moment)*time.Microsecond)
+		pause = time.Duration(min(l.at-moment, pause.Microseconds())) * time.Microsecond
 	}
 	if pause <= 0 {
 		s.mu.Unlock()

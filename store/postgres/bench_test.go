@@ -5,6 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,6 +66,7 @@ func BenchmarkMessages(b *testing.B) {
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/applied.Seconds(), "applies/s")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+			b.ReportMetric(float64(own.cpu(b).Microseconds())/float64(b.N), "server-us/message")
 		})
 	}
 }
@@ -96,6 +101,7 @@ func BenchmarkApply(b *testing.B) {
 			}
 			wg.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "applies/s")
+			b.ReportMetric(float64(own.cpu(b).Microseconds())/float64(b.N), "server-us/apply")
 		})
 	}
 }
@@ -123,4 +129,32 @@ func drainAll(ctx context.Context, b *testing.B, s store.Store, settled *atomic.
 		}
 		settled.Add(int64(len(l.Deliveries)))
 	}
+}
+
+// cpu returns the time that the processors have spent on the server's processes that live.
+func (s *server) cpu(b *testing.B) time.Duration {
+	b.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pid, err := os.ReadFile(filepath.Join(s.dir, "data", "postmaster.pid"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	master, _, _ := strings.Cut(string(pid), "\n")
+	var ticks int
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); fields[1] == master {
+			user, _ := strconv.Atoi(fields[11])
+			system, _ := strconv.Atoi(fields[12])
+			ticks += user + system
+		}
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }

@@ -18,7 +18,7 @@ at = coalesce($2::timestamptz, statement_timestamp()) + $4::bigint * interval '1
 WHERE (no, direction) = (
 SELECT no, direction FROM lanes WHERE direction = $1 AND at <= coalesce($2::timestamptz, statement_timestamp())
 ORDER BY at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING no, conversation, until`
+RETURNING no, conversation, until - $4::bigint * interval '1 microsecond'`
 	sqlRun = `SELECT id, kind, session, accepted, not_before, begun, failed, attempts, body FROM (
 SELECT *, sum(octet_length(body) - $4::bigint) OVER (ORDER BY place) AS size, row_number() OVER (ORDER BY place) AS n
 FROM (SELECT * FROM deliveries WHERE no = $1 AND direction = $2 ORDER BY place LIMIT $3) AS run) AS run
@@ -44,7 +44,7 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 	}
 	for {
 		l := &store.Lease{Lane: store.Lane{Direction: d}, Token: 1 + rand.Uint64()>>1}
-		no, err := s.lease(ctx, l, ttl)
+		no, now, err := s.lease(ctx, l, ttl)
 		if err == nil && no == 0 {
 			s.hub.missed(d)
 			return nil, store.ErrEmpty
@@ -52,7 +52,7 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 		if err != nil {
 			return nil, err
 		}
-		err = s.readRun(ctx, l, no, limit, l.Until.Add(-ttl))
+		err = s.readRun(ctx, l, no, limit, now)
 		if errors.Is(err, store.ErrWrongKey) {
 			s.log.Error("a damaged delivery was made a dead letter", "lane", l.Lane.String())
 			bad := *l
@@ -74,23 +74,27 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 
 // lease claims the lane that has been due for the longest time of those that nobody is at. It returns the
 // number of its conversation, or zero when there is none. A claim whose answer is lost rests until it has
-// run out.
-func (s *Store) lease(ctx context.Context, l *store.Lease, ttl time.Duration) (no int64, err error) {
+// run out. Until follows from this machine's clock before the claim: what is sent under the lease is timed by
+// that, and the database's clock may be another.
+func (s *Store) lease(ctx context.Context, l *store.Lease, ttl time.Duration) (no int64, now time.Time, err error) {
 	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		l.Until = time.Now().Add(ttl)
+		if m := s.moment(); m != nil {
+			l.Until = m.Add(ttl)
+		}
 		b := &pgx.Batch{} // without BEGIN, a transaction of its own
 		b.Queue(sqlRelaxed)
 		b.Queue(sqlClaim, string(l.Lane.Direction), s.moment(), int64(l.Token), ttl.Microseconds()).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
-				if err := rows.Scan(&no, &l.Lane.Conversation, &l.Until); err != nil {
+				if err := rows.Scan(&no, &l.Lane.Conversation, &now); err != nil {
 					return err
 				}
-				l.Until = l.Until.UTC()
 			}
 			return rows.Err()
 		})
 		return conn.SendBatch(ctx, b).Close()
 	})
-	return no, err
+	return no, now, err
 }
 
 // readRun fills in the deliveries of a lease, as many from the head as are due and can be given. When the head does not

@@ -113,6 +113,11 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	params["idle_in_transaction_session_timeout"] = millis(o.LockTimeout / 2)
 	params["default_transaction_isolation"] = "read committed"
 	params["timezone"] = "UTC"
+	// Each query of the daily work finds its rows by an index. A plan that was made while a table was small,
+	// and is kept until somebody analyses the table, must not read it from end to end when it has grown.
+	for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+		params[way] = "off"
+	}
 	if params["application_name"] == "" {
 		params["application_name"] = "snowbot"
 	}

@@ -35,7 +35,7 @@ func TestTLS(t *testing.T) {
 			t.Log("the server of TEST_POSTGRES_URL has a certificate of its own")
 			return
 		}
-		url := with(t, shared.schema(t, t.Name()), "sslmode", "verify-full")
+		url := with(t, shared.schema(t, t.TempDir()), "sslmode", "verify-full")
 		s := open(t, postgres.Options{URL: with(t, url, "sslrootcert", shared.ca)})
 		send(t, s, "c", "d")
 		if _, err := postgres.Open(t.Context(), postgres.Options{URL: url, Keys: testKeys(t, 1)}); err == nil {

@@ -15,8 +15,6 @@ const (
 	sqlKnown = `SELECT hash FROM unnest($2::uuid[]) AS asked (hash) WHERE EXISTS (SELECT FROM events AS e
 WHERE e.no = (SELECT no FROM conversations WHERE id = $1) AND e.hash = asked.hash
 AND e.until > coalesce($3::timestamptz, clock_timestamp()))`
-	sqlAddEvents = `INSERT INTO events (no, hash, until) SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[])
-ON CONFLICT (no, hash) DO UPDATE SET until = excluded.until`
 )
 
 // Apply implements store.Store.
@@ -24,11 +22,11 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 	if err := store.CheckID("conversation", conversationID); err != nil {
 		return err
 	}
+	if err := store.CheckEvents(ids); err != nil {
+		return err
+	}
 	hashes := make([][16]byte, len(ids))
 	for i, id := range ids {
-		if err := store.CheckID("event id", id.Name); err != nil {
-			return err
-		}
 		sum := sha256.Sum256([]byte(id.Name))
 		copy(hashes[i][:], sum[:])
 	}
@@ -46,23 +44,28 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 	}
 	c.run = func(ctx context.Context, t *tx, cv *conversation) error {
 		fresh := make([]bool, len(ids))
-		var added [][16]byte
-		var until []time.Time
+		seen := make(map[[16]byte]bool, len(ids))
+		for _, h := range known {
+			seen[h] = true
+		}
+		added := 0
 		for i, h := range hashes {
-			if fresh[i] = !slices.Contains(known, h) && !slices.Contains(hashes[:i], h); fresh[i] {
-				added = append(added, h)
-				until = append(until, t.now.Add(keep(ids[i])))
+			if fresh[i] = !seen[h]; fresh[i] {
+				seen[h] = true
+				added++
 			}
 		}
-		if len(ids) > 0 && len(added) == 0 {
+		if len(ids) > 0 && added == 0 {
 			return nil
 		}
-		p, err := s.plan(ctx, t, cv, fresh, f)
+		p, err := s.plan(ctx, t, cv, slices.Clone(fresh), f) // the turn may write to its copy
 		if err != nil {
 			return err
 		}
-		if len(added) > 0 {
-			t.do(sqlAddEvents, cv.no, added, until)
+		for i, h := range hashes {
+			if fresh[i] {
+				t.bulk.addEvent(cv.no, h, t.now.Add(keep(ids[i])))
+			}
 		}
 		return s.stage(ctx, t, p)
 	}

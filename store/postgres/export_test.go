@@ -2,22 +2,22 @@ package postgres
 
 // The queries whose plans are tested.
 const (
-	SQLClaim       = sqlClaim
-	SQLRun         = sqlRun
-	SQLLock        = sqlLock
-	SQLKnown       = sqlKnown
-	SQLLane        = sqlLane
-	SQLLaneHead    = sqlLaneHead
-	SQLRefresh     = sqlRefresh
-	SQLWriteRecord = sqlWriteRecord
-	SQLSoon        = sqlSoon
-	SQLDue         = sqlDue
-	SQLSessions    = sqlSessions
-	SQLFind        = sqlFind
-	SQLLines       = sqlLines
-	SQLLockIdle    = sqlLockIdle
-	SQLPruneEvents = sqlPruneEvents
-	SQLPruneLines  = sqlPruneLines
+	SQLClaim        = sqlClaim
+	SQLRun          = sqlRun
+	SQLLock         = sqlLock
+	SQLKnown        = sqlKnown
+	SQLLane         = sqlLane
+	SQLLaneHead     = sqlLaneHead
+	SQLRefresh      = sqlRefresh
+	SQLWriteRecords = sqlWriteRecords
+	SQLSoon         = sqlSoon
+	SQLDue          = sqlDue
+	SQLSessions     = sqlSessions
+	SQLFind         = sqlFind
+	SQLLines        = sqlLines
+	SQLLockIdle     = sqlLockIdle
+	SQLPruneEvents  = sqlPruneEvents
+	SQLPruneLines   = sqlPruneLines
 )
 
 // Demands tells which TLS a URL comes to: "none", "try" or "must".

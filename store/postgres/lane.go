@@ -12,22 +12,12 @@ import (
 )
 
 const (
-	sqlDeliver = `INSERT INTO deliveries (no, direction, place, id, kind, session, accepted, not_before, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	sqlMove = `WITH gone AS (DELETE FROM deliveries WHERE no = $1 AND direction = $2 RETURNING *)
 INSERT INTO deliveries (no, direction, place, id, kind, session, accepted, not_before, failed, attempts, body)
 SELECT no, $3, $4 + row_number() OVER (ORDER BY place), id, kind, session, coalesce($5, accepted), not_before, failed, attempts, body
 FROM gone`
 	sqlDrop = `DELETE FROM deliveries WHERE no = $1 AND direction = $2`
-	// sqlRefresh makes a lane's row follow its deliveries. What was the head before keeps the time since when
-	// it is due.
-	sqlRefresh = `INSERT INTO lanes AS l (no, direction, conversation, head, due, at)
-SELECT $1, $2, $3, d.place, greatest(d.not_before, $4), CASE WHEN $2 <> 'held' THEN greatest(d.not_before, $4) END
-FROM deliveries AS d WHERE d.no = $1 AND d.direction = $2 ORDER BY d.place LIMIT 1
-ON CONFLICT (no, direction) DO UPDATE SET head = excluded.head,
-due = CASE WHEN l.head = excluded.head THEN l.due ELSE excluded.due END,
-at = CASE WHEN $2 <> 'held' THEN greatest(l.until, CASE WHEN l.head = excluded.head THEN l.due ELSE excluded.due END) END`
-	// sqlEmpty does so for a lane that has no deliveries any more. A lease keeps it.
+	// sqlEmpty makes a lane's row follow its deliveries when there are none any more. A lease keeps it.
 	sqlEmpty = `UPDATE lanes AS l SET head = NULL, due = NULL, at = NULL
 WHERE no = $1 AND direction = $2 AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.no = $1 AND d.direction = $2)`
 	sqlSweep = `DELETE FROM lanes WHERE no = $1 AND direction = $2 AND head IS NULL AND token = 0`
@@ -45,8 +35,7 @@ func (s *Store) deliver(t *tx, c *conversation, o *store.Outgoing) {
 	if accepted.IsZero() {
 		accepted = t.now
 	}
-	t.do(sqlDeliver, c.no, string(o.Direction), c.placed, o.ID, o.Kind, o.Session, toTime(accepted), toTime(o.NotBefore),
-		s.keys.Seal(store.DeliveryName(c.rec.ID, o.ID), o.Body))
+	t.bulk.addDelivery(c.no, c.placed, o, accepted, s.keys.Seal(store.DeliveryName(c.rec.ID, o.ID), o.Body))
 }
 
 // moveLanes carries out the turn's Move, and queues its Drop. It returns the lanes that have to be refreshed
@@ -89,7 +78,7 @@ func moveLanes(ctx context.Context, t *tx, p *plan) (map[store.Direction]bool, e
 // refreshLanes queues that the rows of lanes follow their deliveries.
 func refreshLanes(t *tx, c *conversation, touched map[store.Direction]bool) {
 	for _, d := range sorted(touched) {
-		t.do(sqlRefresh, c.no, string(d), c.rec.ID, t.now)
+		t.bulk.refresh(c, d)
 		if d != store.Held {
 			t.wake(d)
 		}

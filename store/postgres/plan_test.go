@@ -29,7 +29,7 @@ ANALYZE`
 // are busy.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	url := shared.schema(t, t.Name())
+	url := shared.schema(t, t.TempDir())
 	open(t, postgres.Options{URL: url})
 	conn := shared.connect(t, url)
 	defer conn.Close(context.Background())
@@ -48,8 +48,10 @@ func TestPlans(t *testing.T) {
 		{"Known", postgres.SQLKnown, []any{"c10", hashes, nil}},
 		{"Lane", postgres.SQLLane, []any{"c10", "teams"}},
 		{"LaneHead", postgres.SQLLaneHead, []any{"c10", "teams", 9}},
-		{"Refresh", postgres.SQLRefresh, []any{int64(10), "teams", "c10", now}},
-		{"WriteRecord", postgres.SQLWriteRecord, []any{"c10", "", []string{}, []string{}, nil, now, int32(1), int64(1), int64(1), []byte("x")}},
+		{"Refresh", postgres.SQLRefresh, []any{[]int64{10, 20}, []string{"teams", "teams"}, []string{"c10", "c20"}, now}},
+		{"WriteRecords", postgres.SQLWriteRecords, []any{
+			[]string{"c10", "c20"}, now, int32(1), []string{"", ""}, []*time.Time{nil, nil}, []int64{1, 1}, []int64{1, 1}, [][]byte{{1}, {2}},
+		}},
 		{"Wait", postgres.SQLSoon, []any{"teams", nil}},
 		{"Due", postgres.SQLDue, []any{nil, 100}},
 		{"Sessions", postgres.SQLSessions, []any{"", 100}},

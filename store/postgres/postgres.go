@@ -41,7 +41,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/puddle/v2"
 
 	"snowbot/store"
 )
@@ -141,7 +140,7 @@ func (s *Store) told(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, puddle.ErrClosedPool) {
+	if ctx.Err() == nil && kindOf(err) == lost && errors.Is(s.usable(ctx), store.ErrClosed) {
 		return store.ErrClosed
 	}
 	return endedBy(ctx, err)

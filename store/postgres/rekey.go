@@ -61,9 +61,8 @@ func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
 		case 1:
 			last, err = s.resealLetters(ctx, t, next.after)
 		default:
-			next.part, more, err = 0, false, nil
-			left, err := s.dropOldKeys(ctx, t)
-			more = left
+			next.part = 0
+			more, err = s.dropOldKeys(ctx, t)
 			return err
 		}
 		more = true

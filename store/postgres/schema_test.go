@@ -29,7 +29,7 @@ func TestMigration(t *testing.T) {
 
 	t.Run("FirstSchemaIsBroughtUpToDate", func(t *testing.T) {
 		t.Parallel()
-		url := shared.schema(t, t.Name())
+		url := shared.schema(t, t.TempDir())
 		conn := shared.connect(t, url)
 		defer conn.Close(context.Background())
 		if _, err := conn.PgConn().Exec(t.Context(), firstSchema).ReadAll(); err != nil {
@@ -82,7 +82,7 @@ func TestMigration(t *testing.T) {
 
 	t.Run("OldSchemaIsRefusedWithoutPermission", func(t *testing.T) {
 		t.Parallel()
-		_, err := postgres.Open(t.Context(), postgres.Options{URL: shared.schema(t, t.Name()), Keys: testKeys(t, 1)})
+		_, err := postgres.Open(t.Context(), postgres.Options{URL: shared.schema(t, t.TempDir()), Keys: testKeys(t, 1)})
 		if err == nil || !strings.Contains(err.Error(), "snowbot migrate") {
 			t.Errorf("Open: %v, want to be told to migrate", err)
 		}
@@ -90,7 +90,7 @@ func TestMigration(t *testing.T) {
 
 	t.Run("NewerSchemaIsRefused", func(t *testing.T) {
 		t.Parallel()
-		url := shared.schema(t, t.Name())
+		url := shared.schema(t, t.TempDir())
 		open(t, postgres.Options{URL: url})
 		conn := shared.connect(t, url)
 		defer conn.Close(context.Background())
@@ -108,7 +108,7 @@ func TestMigration(t *testing.T) {
 
 	t.Run("ReplicasThatStartTogetherMigrateOnce", func(t *testing.T) {
 		t.Parallel()
-		url := shared.schema(t, t.Name())
+		url := shared.schema(t, t.TempDir())
 		errs := make(chan error)
 		for range 4 {
 			go func() {
@@ -130,7 +130,7 @@ func TestMigration(t *testing.T) {
 // TestDamage: a delivery whose body does not open becomes a dead letter, and its lane goes on.
 func TestDamage(t *testing.T) {
 	t.Parallel()
-	url := shared.schema(t, t.Name())
+	url := shared.schema(t, t.TempDir())
 	s := open(t, postgres.Options{URL: url})
 	send(t, s, "c", "d1", "d2")
 	conn := shared.connect(t, url)

@@ -19,14 +19,12 @@ FROM conversations WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 SELECT id, $2, 0, '' FROM unnest($1::text[]) AS t (id) ORDER BY id
 ON CONFLICT (id) DO NOTHING RETURNING no, id`
 	sqlRemovePlaceholder = `DELETE FROM conversations WHERE no = $1 AND data = ''`
-	sqlWriteRecord       = `UPDATE conversations SET status = $2, keys = $3, people = $4, due = $5, updated = $6,
-filed = $7, lines = $8, placed = $9, data = $10 WHERE id = $1`
-	sqlAddKeys      = `INSERT INTO keys (key, conversation) SELECT key, $2 FROM unnest($1::text[]) AS t (key) ORDER BY key ON CONFLICT (key) DO NOTHING`
-	sqlOwners       = `SELECT key, conversation FROM keys WHERE key = ANY($1)`
-	sqlRemoveKeys   = `DELETE FROM keys WHERE key = ANY($1) AND conversation = $2`
-	sqlAddPeople    = `INSERT INTO people (person, conversation) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING`
-	sqlRemovePeople = `DELETE FROM people WHERE person = ANY($1) AND conversation = $2`
-	sqlAddLine      = `INSERT INTO lines (no, n, at, data) VALUES ($1, $2, $3, $4)`
+	sqlWriteNames        = `UPDATE conversations SET keys = $2, people = $3 WHERE id = $1`
+	sqlAddKeys           = `INSERT INTO keys (key, conversation) SELECT key, $2 FROM unnest($1::text[]) AS t (key) ORDER BY key ON CONFLICT (key) DO NOTHING`
+	sqlOwners            = `SELECT key, conversation FROM keys WHERE key = ANY($1)`
+	sqlRemoveKeys        = `DELETE FROM keys WHERE key = ANY($1) AND conversation = $2`
+	sqlAddPeople         = `INSERT INTO people (person, conversation) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING`
+	sqlRemovePeople      = `DELETE FROM people WHERE person = ANY($1) AND conversation = $2`
 )
 
 // A conversation is a row that was locked.
@@ -151,7 +149,7 @@ func (s *Store) stage(ctx context.Context, t *tx, p *plan) error {
 			l.At = t.now
 		}
 		c.lines++
-		t.do(sqlAddLine, c.no, c.lines, toTime(l.At), s.keys.Seal(store.LineName(c.rec.ID, uint64(c.lines)), l.Data))
+		t.bulk.addLine(c.no, c.lines, l.At, s.keys.Seal(store.LineName(c.rec.ID, uint64(c.lines)), l.Data))
 	}
 	for i := range p.turn.Bury {
 		s.buryEvent(t, c.rec.ID, &p.turn.Bury[i])
@@ -172,8 +170,10 @@ func (s *Store) stageRecord(t *tx, p *plan) {
 	if added := without(rec.People, c.rec.People); len(added) > 0 {
 		t.do(sqlAddPeople, added, c.rec.ID)
 	}
-	t.do(sqlWriteRecord, c.rec.ID, rec.Status, notNil(rec.Keys), notNil(rec.People), toTime(rec.Due), t.now,
-		day(t.now), c.lines, c.placed, s.keys.Seal(store.RecordName(c.rec.ID), rec.Data))
+	if !slices.Equal(rec.Keys, c.rec.Keys) || !slices.Equal(rec.People, c.rec.People) {
+		t.do(sqlWriteNames, c.rec.ID, notNil(rec.Keys), notNil(rec.People))
+	}
+	t.bulk.addRecord(c, rec, s.keys.Seal(store.RecordName(c.rec.ID), rec.Data))
 	c.written = true
 }
 

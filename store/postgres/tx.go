@@ -38,6 +38,7 @@ const (
 type tx struct {
 	conn    *pgx.Conn
 	queue   *pgx.Batch
+	bulk    bulk
 	begun   bool
 	changed bool // there is something to commit
 	relaxed bool // nobody waits until it is durable
@@ -123,6 +124,7 @@ func (s *Store) attempt(ctx context.Context, token uuid.UUID, work func(context.
 	t := &tx{conn: conn.Conn(), queue: &pgx.Batch{}}
 	err = work(limited, t)
 	if err == nil && t.changed {
+		t.bulk.write(t)
 		if t.relaxed {
 			t.do(sqlRelaxed)
 		}

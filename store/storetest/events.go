@@ -115,6 +115,32 @@ var eventCases = []testCase{
 		w.once(t, "c1", names[0])
 		w.never(t, "c2", names...)
 	}},
+	{"TooManyIDsAreRefused", func(t *testing.T, w *world) {
+		ids := make([]store.EventID, store.MaxEvents+1)
+		for i := range ids {
+			ids[i].Name = fmt.Sprint("e", i%(store.MaxEvents-1)) // the last two repeat the first two
+		}
+		called := false
+		if err := w.Apply(t.Context(), "c1", ids, func(*store.Turn) error { called = true; return nil }); err == nil || called {
+			t.Fatalf("Apply with %d ids: %v, called %t; want an error", len(ids), err, called)
+		}
+		w.absent(t, "c1")
+		ids = ids[:store.MaxEvents]
+		err := w.Apply(t.Context(), "c1", ids, func(turn *store.Turn) error {
+			for i, fresh := range turn.Fresh {
+				if fresh != (i < store.MaxEvents-1) {
+					t.Errorf("Fresh[%d] = %t", i, fresh)
+				}
+			}
+			return nil
+		})
+		is(t, "Apply", err, nil)
+		err = w.Apply(t.Context(), "c1", ids, func(*store.Turn) error {
+			t.Error("the function was called for events that are known")
+			return nil
+		})
+		is(t, "Apply", err, nil)
+	}},
 	{"ErrorChangesNothing", func(t *testing.T, w *world) {
 		w.busyConversation(t)
 		before := w.load(t, "c1")
