@@ -201,12 +201,20 @@ func hashOf(a *adapter.Activity) string {
 	if err != nil {
 		return ""
 	}
+	return digest(raw)
+}
+
+func digest(raw []byte) string {
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:12])
 }
 
-// hashedKeep is how long an item without an id of its own is taken for a repeat: agents do say "ok" twice.
-const hashedKeep = 5 * time.Second
+// maxItems is how many items of a post are committed at once.
+const maxItems = 500
+
+// hashedKeep is how long a post whose items have no ids of their own is taken for a repeat, if it is the same to the
+// byte: agents do say "ok" twice, and losing that is worse than showing it twice.
+const hashedKeep = 2 * time.Second
 
 // ServiceNow takes a post of ServiceNow. When it returns nil, the post and all that follows from it
 // are durable; items that repeat do nothing. [snow.ErrUnknownSession] and [snow.ErrMismatch] say that
@@ -216,6 +224,17 @@ func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
 	if err != nil {
 		return err
 	}
+	if len(p.Items) > maxItems { // in several commits, so that none takes long; the flags go with the last
+		first := *p
+		first.Items, first.Completed, first.TakeControl, first.Status = p.Items[:maxItems], false, false, ""
+		if err := b.ServiceNow(ctx, &first); err != nil {
+			return err
+		}
+		rest := *p
+		rest.Items = p.Items[maxItems:]
+		return b.ServiceNow(ctx, &rest)
+	}
+	whole := digest(p.Raw)
 	ids := make([]store.EventID, 0, len(p.Items)+1)
 	quiet := !p.Completed && !p.TakeControl && p.Status == "" // nothing but what the items say
 	for _, it := range p.Items {
@@ -228,7 +247,7 @@ func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
 		}
 		id := store.EventID{Name: "servicenow/" + session + "/" + it.ID}
 		if it.Hashed {
-			id.Keep = hashedKeep
+			id.Name, id.Keep = id.Name+"/"+whole, hashedKeep
 		}
 		ids = append(ids, id)
 	}

@@ -46,6 +46,9 @@ func (c *change) count(what, label string) { c.counts = append(c.counts, count{w
 
 func (c *change) texts() *Texts { return c.rules.texts(c.state.Ref.Locale) }
 
+// agentTexts are what agents read, whatever the employee's language.
+func (c *change) agentTexts() *Texts { return c.rules.texts(c.rules.AgentLanguage) }
+
 // send adds a delivery. Its id is the same in every run of the transition.
 func (c *change) send(to store.Direction, kind, session string, b body) {
 	c.made++
@@ -171,7 +174,9 @@ type ending struct {
 func (c *change) end(e ending) {
 	s := c.state.Session
 	joined := s.Phase == connected
-	if !joined {
+	if joined {
+		c.state.Since = c.now
+	} else {
 		c.turn.Drop = append(c.turn.Drop, store.Held)
 	}
 	if e.tell {
@@ -181,7 +186,7 @@ func (c *change) end(e ending) {
 	s.Card.Version++
 	c.send(store.ToTeams, kindCard, s.ID, body{Activity: endedCard(c.texts(), e.reason), Version: s.Card.Version})
 	c.state.Past = append(c.state.Past, ended{
-		ID: s.ID, Ended: c.now, Card: s.Card, UserID: s.UserID, Email: s.Email,
+		ID: s.ID, Ended: c.now, Card: s.Card, Person: s.Person, UserID: s.UserID, Email: s.Email,
 		ByEmployee: e.tell, Joined: joined,
 	})
 	c.state.Session = nil

@@ -164,6 +164,11 @@ func TestHeldWordsArriveInOrderWhenTheAgentJoins(t *testing.T) {
 	if diff := cmp.Diff(want, chat.Said(snowtest.FromUser)[1:]); diff != "" {
 		t.Errorf("the agent sees (-want +got):\n%s", diff)
 	}
+	for _, h := range c.History {
+		if strings.HasPrefix(h.Text, "held") || h.Text == "agent" {
+			t.Errorf("the history says %q, which comes as a message", h.Text)
+		}
+	}
 	if n := d.count("Your words are kept"); n != 1 {
 		t.Errorf("told %d times that words are kept, want once", n)
 	}

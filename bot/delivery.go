@@ -28,6 +28,9 @@ type body struct {
 	Activity *adapter.Activity `json:"activity,omitempty"`
 	// MessageID is ServiceNow's id of the agent's message: it gets the tick.
 	MessageID string `json:"messageId,omitempty"`
+	// Part says that more of the message follows, and Agent that a person wrote it.
+	Part  bool `json:"part,omitempty"`
+	Agent bool `json:"agent,omitempty"`
 	// Failed turns the tick into a failure.
 	Failed bool `json:"failed,omitempty"`
 

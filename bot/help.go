@@ -21,6 +21,8 @@ func (r *Rules) help(ctx context.Context, a *adapter.Activity) ([]*adapter.Activ
 	switch intent, _ := ctx.Value(intentKey{}).(Intent); {
 	case a.Type != adapter.TypeMessage:
 		key = TextGreeting
+	case DetectCommand(a.PlainText()) == CommandCancel:
+		key = TextNoticeNothingToCancel
 	case DetectHelp(a.PlainText()):
 		key = TextHelp
 	case intent == IntentAboutAgents:

@@ -333,7 +333,13 @@ func (b *Bot) settle(ctx context.Context, l *store.Lease, r store.Result, ev eve
 		seed += b.now().UTC().Format("150405.000000")
 	}
 	f := b.facts()
-	err := b.store.Settle(ctx, l, r, func(t *store.Turn) error { return b.transit(t, seed, ev, f, &counts) })
+	again := func(t *store.Turn) error { return b.transit(t, seed, ev, f, &counts) }
+	err := b.store.Settle(ctx, l, r, again)
+	var taken *store.KeyTakenError
+	if errors.As(err, &taken) { // the bot asked for an agent for somebody who has one in another conversation
+		ev.(events).elsewhere()
+		err = b.store.Settle(ctx, l, r, again)
+	}
 	if err == nil {
 		b.metrics.add(counts)
 	}

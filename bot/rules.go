@@ -2,6 +2,7 @@ package bot
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -50,6 +51,9 @@ type Rules struct {
 	// Texts are sentences that replace the built-in ones, by language ("de") and key ("greeting"); see [NewCatalogue].
 	Texts map[string]map[string]string
 
+	// AgentLanguage is that of the notices agents read. Default English.
+	AgentLanguage string
+
 	// Resolve makes an address of the instance absolute; see [snow.Client.Resolve].
 	Resolve func(raw string) (abs string, own bool)
 
@@ -84,6 +88,17 @@ func (r Rules) withDefaults() (Rules, error) {
 	or(&r.KeepTranscript, 7*day)
 	or(&r.KeepDeadLetters, 30*day)
 	or(&r.KeepConversations, 400*day)
+	for name, d := range map[string]time.Duration{
+		"noCallback": r.NoCallback, "maxWait": r.MaxWait, "idleCancel": r.IdleCancel, "maxSession": r.MaxSession,
+		"maxAge": r.MaxAge, "endMaxAge": r.EndMaxAge, "transcript": r.KeepTranscript, "deadLetters": r.KeepDeadLetters,
+	} {
+		if d < 0 {
+			return r, fmt.Errorf("%s must not be negative", name)
+		}
+	}
+	if r.IdleWarning >= r.IdleCancel {
+		return r, errors.New("idleWarning has to be shorter than idleCancel")
+	}
 	if r.KeepConversations < r.KeepDeadLetters {
 		return r, errors.New("conversations have to be kept at least as long as their dead letters")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"snowbot/adapter"
 	"snowbot/snow"
@@ -78,6 +79,13 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 	id := e.delivery.Session
 	chat, known := b.chat(s, id)
 	request := requestID(id, e.delivery.ID)
+	if !known && e.delivery.Kind != kindAgent && e.delivery.Kind != kindTicket {
+		// The session has ended, or the process, before the answer to the request for an agent was settled.
+		var err error
+		if chat, err = b.identify(ctx, s, chat, call); err != nil {
+			return err
+		}
+	}
 	switch e.delivery.Kind {
 	case kindAgent:
 		if !s.live(id) {
@@ -93,9 +101,6 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 			RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Selected: e.body.Selected,
 		})
 	case kindEnd:
-		if !known {
-			return nil // ServiceNow never heard of it
-		}
 		call.made = true
 		err := b.snow.End(ctx, chat, request)
 		if classify(store.ToServiceNow, err).fate == never {
@@ -113,26 +118,43 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 // historyLines is how many lines of the transcript an agent or a ticket gets.
 const historyLines = 100
 
-// requestAgent announces the employee, looked up in the roster, and asks for an agent.
-func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, chat snow.Chat, request string, e *sentEvent, call *call) error {
+// identify looks up in the roster what the employee is announced by.
+func (b *Bot) identify(ctx context.Context, s *state, chat snow.Chat, call *call) (snow.Chat, error) {
+	person := s.Ref.UserID
+	if s.live(chat.SessionID) {
+		person = s.Session.Person
+	} else if p := s.past(chat.SessionID); p != nil {
+		person = firstOf(p.Person, person)
+	}
 	call.teams++
-	m, err := b.teams.Member(ctx, s.Ref, s.Session.Person)
+	m, err := b.teams.Member(ctx, s.Ref, person)
 	if err != nil {
 		var ae *adapter.Error
 		if !errors.As(err, &ae) || classify(store.ToTeams, err).fate != never {
 			// Nothing has been asked of ServiceNow, whatever became of the look-up.
-			return fmt.Errorf("look up the employee: %w", errLookup)
+			return chat, fmt.Errorf("look up the employee: %w", errLookup)
 		}
 		b.log.Warn("the roster does not give the employee's address; the agent will see a guest", "session", chat.SessionID, "err", err)
 	}
 	chat.Email = firstOf(m.Email, m.UserPrincipalName)
-	chat.UserID = firstOf(chat.Email, m.AADObjectID, s.Session.Person)
-	lines, err := b.transcript(ctx, conversation)
+	chat.UserID = firstOf(chat.Email, m.AADObjectID, person)
+	return chat, nil
+}
+
+// requestAgent announces the employee and asks for an agent.
+func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, chat snow.Chat, request string, e *sentEvent, call *call) error {
+	chat, err := b.identify(ctx, s, chat, call)
 	if err != nil {
 		return err
 	}
-	if n := len(lines); n > 0 && lines[n-1].Text == e.body.Text {
-		lines = lines[:n-1] // the wish itself goes as the message
+	e.userID, e.email = chat.UserID, chat.Email
+	if !s.Session.Heard.IsZero() {
+		return nil // the answer to an earlier try was lost, but ServiceNow has spoken since
+	}
+	// The wish and what is written after it go as messages, so that every try of the request is the same.
+	lines, err := b.transcript(ctx, conversation, s.Since, s.Session.Started)
+	if err != nil {
+		return err
 	}
 	topic, more := b.rules.topic(e.body.Text)
 	variables := map[string]string{"request_on_behalf_of": chat.Email, "request_topic": topic}
@@ -141,7 +163,6 @@ func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, c
 			variables[k] = v
 		}
 	}
-	e.userID, e.email = chat.UserID, chat.Email
 	call.made = true
 	return b.snow.RequestAgent(ctx, chat, snow.AgentRequest{
 		RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Context: variables, History: lines, Locale: s.Ref.Locale,
@@ -151,8 +172,8 @@ func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, c
 // errLookup is a look-up that failed before anything was sent. It is tried again.
 var errLookup = errors.New("the look-up failed")
 
-// transcript reads what was said before an agent joined, as ServiceNow takes it.
-func (b *Bot) transcript(ctx context.Context, conversation string) ([]snow.HistoryLine, error) {
+// transcript reads what was said from one time until before another, as ServiceNow takes it. A zero time is no limit.
+func (b *Bot) transcript(ctx context.Context, conversation string, from, until time.Time) ([]snow.HistoryLine, error) {
 	rows, err := b.store.Lines(ctx, conversation, historyLines)
 	if err != nil {
 		return nil, fmt.Errorf("read transcript: %w", err)
@@ -160,7 +181,8 @@ func (b *Bot) transcript(ctx context.Context, conversation string) ([]snow.Histo
 	lines := make([]snow.HistoryLine, 0, len(rows))
 	for _, r := range rows {
 		var l line
-		if json.Unmarshal(r.Data, &l) != nil {
+		at := r.At.Truncate(time.Microsecond) // as the store keeps it
+		if at.Before(from.Truncate(time.Microsecond)) || !until.IsZero() && !at.Before(until.Truncate(time.Microsecond)) || json.Unmarshal(r.Data, &l) != nil {
 			continue
 		}
 		lines = append(lines, snow.HistoryLine{
@@ -172,7 +194,7 @@ func (b *Bot) transcript(ctx context.Context, conversation string) ([]snow.Histo
 
 // ticket creates the incident that stands in for an agent.
 func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id string, e *sentEvent, call *call) error {
-	lines, err := b.transcript(ctx, conversation)
+	lines, err := b.transcript(ctx, conversation, s.Since, time.Time{})
 	if err != nil {
 		return err
 	}
@@ -210,8 +232,14 @@ func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id stri
 // repeat with more of them is another request.
 func (b *Bot) toTicks(ctx context.Context, s *state, sent []*sentEvent, call *call) error {
 	chat, known := b.chat(s, sent[0].delivery.Session)
-	if !known || b.ticksOff() {
+	if b.ticksOff() {
 		return nil
+	}
+	if !known {
+		var err error
+		if chat, err = b.identify(ctx, s, chat, call); err != nil {
+			return err
+		}
 	}
 	receipts := make([]snow.Receipt, 0, len(sent))
 	for _, e := range sent {

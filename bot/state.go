@@ -44,6 +44,10 @@ type state struct {
 	Past []ended `json:"past,omitempty"`
 	// Offer is the session for which a ticket may be asked for.
 	Offer string `json:"offer,omitempty"`
+	// Ticket is the session for which one is being made.
+	Ticket string `json:"ticket,omitempty"`
+	// Since is when the last agent left: what was said before has been in an agent's hands.
+	Since time.Time `json:"since,omitzero"`
 	// Outage reports that the employee was told that ServiceNow cannot be reached.
 	Outage bool `json:"outage,omitempty"`
 	// Lapsed is when ServiceNow closed a chat because the employee had been silent.
@@ -79,6 +83,10 @@ type session struct {
 	Joined    time.Time `json:"joined,omitzero"`
 	Spoke     time.Time `json:"spoke,omitzero"` // the employee's last words since the agent joined
 	Warned    bool      `json:"warned,omitempty"`
+	// Broken is the agent's message of which a part was given up: it is not ticked.
+	Broken string `json:"broken,omitempty"`
+	// Answered is the card whose question was answered last.
+	Answered string `json:"answered,omitempty"`
 
 	AgentID   string `json:"agentId,omitempty"`
 	AgentName string `json:"agentName,omitempty"`
@@ -103,7 +111,8 @@ type ended struct {
 	ID    string    `json:"id"`
 	Ended time.Time `json:"ended"`
 	Card  card      `json:"card"`
-	// UserID and Email are kept for what is still to be sent to ServiceNow.
+	// Person, UserID and Email are kept for what is still to be sent to ServiceNow.
+	Person string `json:"person,omitempty"`
 	UserID string `json:"userId,omitempty"`
 	Email  string `json:"email,omitempty"`
 	// ByEmployee reports that words accepted before the end are still to reach the agent.

@@ -21,7 +21,7 @@ var textsGerman = map[TextKey]string{
 	TextCardEndedCancelled:   "Sie haben die Anfrage abgebrochen.",
 	TextCardEndedNoAgents:    "Es war kein Mitarbeiter frei.",
 	TextCardEndedFailed:      "Der Chat wurde wegen einer technischen Störung beendet.",
-	TextCardEndedTimedOut:    "Der Chat wurde beendet, weil lange nichts geschah.",
+	TextCardEndedTimedOut:    "Der Chat ist beendet, weil die Zeit um war.",
 	TextCardEndedBlocked:     "Der Chat wurde beendet, weil der Bot entfernt wurde.",
 
 	TextButtonCancel:       "Abbrechen",
@@ -39,6 +39,7 @@ var textsGerman = map[TextKey]string{
 	TextNoticeNoAgents:            "Gerade ist kein Mitarbeiter frei, daher wurde Ihre Anfrage beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeFailed:              "Wegen einer technischen Störung wurde der Chat beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeTimedOut:            "Es ist lange nichts geschehen, daher wurde der Chat beendet. Sie sprechen wieder mit dem Bot.",
+	TextNoticeTooLong:             "Der Chat hat seine längste Dauer erreicht und ist beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeNoCallback:          "Der Service Desk hat nicht geantwortet, daher wurde Ihre Anfrage beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeIdleWarning:         "Sind Sie noch da? Ohne eine Nachricht schließt der Chat in etwa {minutes} Min.",
 	TextNoticeOutage:              "Der Service Desk ist gerade nicht erreichbar. Ich versuche es weiter und gebe weiter, was Sie schreiben.",
@@ -58,6 +59,7 @@ var textsGerman = map[TextKey]string{
 	TextFileNotRelayed:            "Ihre Datei konnte nicht weitergegeben werden. Bitte beschreiben Sie sie in Worten.",
 
 	TextTicketOffer:   "Soll ich ein Ticket mit Ihren Worten erstellen? Dann meldet sich jemand bei Ihnen.",
+	TextTicketPending: "Ich lege das Ticket an und nenne Ihnen dann die Nummer.",
 	TextTicketCreated: "Erledigt. Ihr Ticket ist {number}. Es meldet sich jemand bei Ihnen.",
 	TextTicketFailed:  "Das Ticket konnte nicht erstellt werden. Bitte versuchen Sie es später noch einmal.",
 	TextTicketTitle:   "Anfrage aus einem Chat in Teams",
@@ -73,5 +75,6 @@ var textsGerman = map[TextKey]string{
 	TextEditedPrefix:         "Berichtigte Nachricht:",
 	TextDeletedNotice:        "Die Person hat eine Nachricht gelöscht.",
 	TextAgentBlocked:         "Die Person ist nicht mehr erreichbar: Der Bot wurde in Teams blockiert oder entfernt.",
+	TextAgentNotDelivered:    "Eine Ihrer Nachrichten konnte nicht zugestellt werden.",
 	TextAttachmentNotRelayed: "Die Person hat eine Datei gesendet, die nicht weitergegeben werden konnte.",
 }

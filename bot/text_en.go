@@ -21,7 +21,7 @@ var textsEnglish = map[TextKey]string{
 	TextCardEndedCancelled:   "You cancelled the request.",
 	TextCardEndedNoAgents:    "No live agent was free.",
 	TextCardEndedFailed:      "The chat ended because of a technical problem.",
-	TextCardEndedTimedOut:    "The chat ended because nothing happened for a long time.",
+	TextCardEndedTimedOut:    "The chat ended because its time was up.",
 	TextCardEndedBlocked:     "The chat ended because the bot was removed.",
 
 	TextButtonCancel:       "Cancel",
@@ -39,6 +39,7 @@ var textsEnglish = map[TextKey]string{
 	TextNoticeNoAgents:            "No live agent is free right now, so your request has ended. You are talking to the bot again.",
 	TextNoticeFailed:              "Because of a technical problem the chat has ended. You are talking to the bot again.",
 	TextNoticeTimedOut:            "Nothing happened for a long time, so the chat has ended. You are talking to the bot again.",
+	TextNoticeTooLong:             "This chat has reached its longest time and has ended. You are talking to the bot again.",
 	TextNoticeNoCallback:          "The service desk did not answer, so your request has ended. You are talking to the bot again.",
 	TextNoticeIdleWarning:         "Are you still there? Without a message the chat will close in about {minutes} min.",
 	TextNoticeOutage:              "The service desk can't be reached right now. I keep trying and will pass on what you write.",
@@ -58,6 +59,7 @@ var textsEnglish = map[TextKey]string{
 	TextFileNotRelayed:            "Your file could not be passed on to the agent. Please describe it in words.",
 
 	TextTicketOffer:   "Shall I create a ticket with what you wrote? Someone will get back to you.",
+	TextTicketPending: "I'll create the ticket and tell you its number.",
 	TextTicketCreated: "Done. Your ticket is {number}. Someone will get back to you.",
 	TextTicketFailed:  "The ticket could not be created. Please try again later.",
 	TextTicketTitle:   "Request from a chat in Teams",
@@ -73,5 +75,6 @@ var textsEnglish = map[TextKey]string{
 	TextEditedPrefix:         "Corrected message:",
 	TextDeletedNotice:        "The employee deleted a message.",
 	TextAgentBlocked:         "The employee can no longer be reached: the bot was blocked or removed in Teams.",
+	TextAgentNotDelivered:    "A message of yours could not be delivered to the employee.",
 	TextAttachmentNotRelayed: "The employee sent a file that could not be passed on.",
 }

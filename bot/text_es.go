@@ -21,7 +21,7 @@ var textsSpanish = map[TextKey]string{
 	TextCardEndedCancelled:   "Cancelaste la solicitud.",
 	TextCardEndedNoAgents:    "No había ningún agente libre.",
 	TextCardEndedFailed:      "El chat terminó por un problema técnico.",
-	TextCardEndedTimedOut:    "El chat terminó porque no hubo actividad durante mucho tiempo.",
+	TextCardEndedTimedOut:    "El chat terminó porque se acabó el tiempo.",
 	TextCardEndedBlocked:     "El chat terminó porque se quitó el bot.",
 
 	TextButtonCancel:       "Cancelar",
@@ -39,6 +39,7 @@ var textsSpanish = map[TextKey]string{
 	TextNoticeNoAgents:            "Ahora no hay ningún agente libre, así que tu solicitud ha terminado. Vuelves a hablar con el bot.",
 	TextNoticeFailed:              "El chat ha terminado por un problema técnico. Vuelves a hablar con el bot.",
 	TextNoticeTimedOut:            "No hubo actividad durante mucho tiempo y el chat ha terminado. Vuelves a hablar con el bot.",
+	TextNoticeTooLong:             "El chat alcanzó su duración máxima y ha terminado. Vuelves a hablar con el bot.",
 	TextNoticeNoCallback:          "El servicio de ayuda no respondió, así que tu solicitud ha terminado. Vuelves a hablar con el bot.",
 	TextNoticeIdleWarning:         "¿Sigues ahí? Si no escribes, el chat se cerrará en unos {minutes} min.",
 	TextNoticeOutage:              "Ahora no se puede contactar con el servicio de ayuda. Sigo intentándolo y pasaré lo que escribas.",
@@ -58,6 +59,7 @@ var textsSpanish = map[TextKey]string{
 	TextFileNotRelayed:            "No se pudo pasar tu archivo al agente. Descríbelo con palabras, por favor.",
 
 	TextTicketOffer:   "¿Creo una incidencia con lo que escribiste? Alguien te responderá.",
+	TextTicketPending: "Voy a crear el ticket y te diré su número.",
 	TextTicketCreated: "Listo. Tu incidencia es {number}. Alguien te responderá.",
 	TextTicketFailed:  "No se pudo crear la incidencia. Inténtalo de nuevo más tarde.",
 	TextTicketTitle:   "Solicitud de un chat en Teams",
@@ -73,5 +75,6 @@ var textsSpanish = map[TextKey]string{
 	TextEditedPrefix:         "Mensaje corregido:",
 	TextDeletedNotice:        "La persona borró un mensaje.",
 	TextAgentBlocked:         "Ya no se puede contactar con la persona: el bot fue bloqueado o quitado en Teams.",
+	TextAgentNotDelivered:    "Uno de sus mensajes no se pudo entregar al empleado.",
 	TextAttachmentNotRelayed: "La persona envió un archivo que no se pudo pasar.",
 }

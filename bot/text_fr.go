@@ -21,7 +21,7 @@ var textsFrench = map[TextKey]string{
 	TextCardEndedCancelled:   "Vous avez annulé la demande.",
 	TextCardEndedNoAgents:    "Aucun agent n'était libre.",
 	TextCardEndedFailed:      "Le chat s'est terminé à cause d'un problème technique.",
-	TextCardEndedTimedOut:    "Le chat s'est terminé, car rien ne s'est passé pendant longtemps.",
+	TextCardEndedTimedOut:    "La conversation est terminée car le temps est écoulé.",
 	TextCardEndedBlocked:     "Le chat s'est terminé, car le bot a été retiré.",
 
 	TextButtonCancel:       "Annuler",
@@ -39,6 +39,7 @@ var textsFrench = map[TextKey]string{
 	TextNoticeNoAgents:            "Aucun agent n'est libre en ce moment, votre demande est donc terminée. Vous parlez de nouveau avec le bot.",
 	TextNoticeFailed:              "Le chat est terminé à cause d'un problème technique. Vous parlez de nouveau avec le bot.",
 	TextNoticeTimedOut:            "Rien ne s'est passé pendant longtemps, le chat est donc terminé. Vous parlez de nouveau avec le bot.",
+	TextNoticeTooLong:             "La conversation a atteint sa durée maximale et est terminée. Vous parlez de nouveau au bot.",
 	TextNoticeNoCallback:          "Le service d'assistance n'a pas répondu, votre demande est donc terminée. Vous parlez de nouveau avec le bot.",
 	TextNoticeIdleWarning:         "Êtes-vous toujours là ? Sans message, le chat se fermera dans environ {minutes} min.",
 	TextNoticeOutage:              "Le service d'assistance est injoignable pour le moment. Je continue d'essayer et je transmettrai ce que vous écrivez.",
@@ -58,6 +59,7 @@ var textsFrench = map[TextKey]string{
 	TextFileNotRelayed:            "Votre fichier n'a pas pu être transmis à l'agent. Décrivez-le avec des mots, s'il vous plaît.",
 
 	TextTicketOffer:   "Dois-je créer un ticket avec ce que vous avez écrit ? Quelqu'un vous répondra.",
+	TextTicketPending: "Je crée le ticket et je vous donnerai son numéro.",
 	TextTicketCreated: "C'est fait. Votre ticket est {number}. Quelqu'un vous répondra.",
 	TextTicketFailed:  "Le ticket n'a pas pu être créé. Veuillez réessayer plus tard.",
 	TextTicketTitle:   "Demande venue d'un chat dans Teams",
@@ -73,5 +75,6 @@ var textsFrench = map[TextKey]string{
 	TextEditedPrefix:         "Message corrigé :",
 	TextDeletedNotice:        "La personne a supprimé un message.",
 	TextAgentBlocked:         "La personne n'est plus joignable : le bot a été bloqué ou retiré dans Teams.",
+	TextAgentNotDelivered:    "Un de vos messages n'a pas pu être remis à l'employé.",
 	TextAttachmentNotRelayed: "La personne a envoyé un fichier qui n'a pas pu être transmis.",
 }

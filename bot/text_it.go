@@ -21,7 +21,7 @@ var textsItalian = map[TextKey]string{
 	TextCardEndedCancelled:   "Hai annullato la richiesta.",
 	TextCardEndedNoAgents:    "Nessun operatore era libero.",
 	TextCardEndedFailed:      "La chat è terminata per un problema tecnico.",
-	TextCardEndedTimedOut:    "La chat è terminata perché non è successo nulla per molto tempo.",
+	TextCardEndedTimedOut:    "La chat è terminata perché il tempo è scaduto.",
 	TextCardEndedBlocked:     "La chat è terminata perché il bot è stato rimosso.",
 
 	TextButtonCancel:       "Annulla",
@@ -39,6 +39,7 @@ var textsItalian = map[TextKey]string{
 	TextNoticeNoAgents:            "In questo momento nessun operatore è libero, quindi la richiesta è terminata. Ora parli di nuovo con il bot.",
 	TextNoticeFailed:              "La chat è terminata per un problema tecnico. Ora parli di nuovo con il bot.",
 	TextNoticeTimedOut:            "Non è successo nulla per molto tempo e la chat è terminata. Ora parli di nuovo con il bot.",
+	TextNoticeTooLong:             "La chat ha raggiunto la durata massima ed è terminata. Ora parli di nuovo con il bot.",
 	TextNoticeNoCallback:          "Il servizio di assistenza non ha risposto, quindi la richiesta è terminata. Ora parli di nuovo con il bot.",
 	TextNoticeIdleWarning:         "Ci sei ancora? Senza messaggi la chat si chiude tra circa {minutes} min.",
 	TextNoticeOutage:              "Il servizio di assistenza non è raggiungibile al momento. Continuo a provare e inoltrerò quello che scrivi.",
@@ -58,6 +59,7 @@ var textsItalian = map[TextKey]string{
 	TextFileNotRelayed:            "Non è stato possibile inoltrare il tuo file all'operatore. Descrivilo a parole, per favore.",
 
 	TextTicketOffer:   "Apro una segnalazione con quello che hai scritto? Qualcuno ti risponderà.",
+	TextTicketPending: "Creo il ticket e ti dico il numero.",
 	TextTicketCreated: "Fatto. La tua segnalazione è {number}. Qualcuno ti risponderà.",
 	TextTicketFailed:  "Non è stato possibile aprire la segnalazione. Riprova più tardi.",
 	TextTicketTitle:   "Richiesta da una chat in Teams",
@@ -73,5 +75,6 @@ var textsItalian = map[TextKey]string{
 	TextEditedPrefix:         "Messaggio corretto:",
 	TextDeletedNotice:        "La persona ha cancellato un messaggio.",
 	TextAgentBlocked:         "La persona non è più raggiungibile: il bot è stato bloccato o rimosso in Teams.",
+	TextAgentNotDelivered:    "Un tuo messaggio non è stato consegnato alla persona.",
 	TextAttachmentNotRelayed: "La persona ha inviato un file che non è stato possibile inoltrare.",
 }

@@ -21,7 +21,7 @@ var textsJapanese = map[TextKey]string{
 	TextCardEndedCancelled:   "呼び出しを取り消しました。",
 	TextCardEndedNoAgents:    "対応できる担当者がいませんでした。",
 	TextCardEndedFailed:      "技術的な問題のため、チャットを終了しました。",
-	TextCardEndedTimedOut:    "長い間動きがなかったため、チャットを終了しました。",
+	TextCardEndedTimedOut:    "時間切れのためチャットは終了しました。",
 	TextCardEndedBlocked:     "ボットが削除されたため、チャットを終了しました。",
 
 	TextButtonCancel:       "キャンセル",
@@ -39,6 +39,7 @@ var textsJapanese = map[TextKey]string{
 	TextNoticeNoAgents:            "ただいま対応できる担当者がいないため、呼び出しを終了しました。ここからはボットがお答えします。",
 	TextNoticeFailed:              "技術的な問題のため、チャットを終了しました。ここからはボットがお答えします。",
 	TextNoticeTimedOut:            "長い間動きがなかったため、チャットを終了しました。ここからはボットがお答えします。",
+	TextNoticeTooLong:             "チャットが最長時間に達したため終了しました。これからはボットが対応します。",
 	TextNoticeNoCallback:          "サービスデスクから応答がないため、呼び出しを終了しました。ここからはボットがお答えします。",
 	TextNoticeIdleWarning:         "まだいらっしゃいますか? メッセージがないと、約 {minutes} 分後にチャットが閉じます。",
 	TextNoticeOutage:              "ただいまサービスデスクにつながりません。再試行を続け、お書きになった内容をお届けします。",
@@ -58,6 +59,7 @@ var textsJapanese = map[TextKey]string{
 	TextFileNotRelayed:            "ファイルを担当者に渡せませんでした。内容を文字でお書きください。",
 
 	TextTicketOffer:   "お書きになった内容でチケットを作成しますか? 後ほど担当者からご連絡します。",
+	TextTicketPending: "チケットを作成し、番号をお知らせします。",
 	TextTicketCreated: "作成しました。チケット番号は {number} です。後ほど担当者からご連絡します。",
 	TextTicketFailed:  "チケットを作成できませんでした。後でもう一度お試しください。",
 	TextTicketTitle:   "Teams のチャットからの依頼",
@@ -73,5 +75,6 @@ var textsJapanese = map[TextKey]string{
 	TextEditedPrefix:         "訂正後のメッセージ:",
 	TextDeletedNotice:        "利用者がメッセージを削除しました。",
 	TextAgentBlocked:         "利用者に連絡できなくなりました。Teams でボットがブロックまたは削除されました。",
+	TextAgentNotDelivered:    "メッセージの一つを利用者に届けられませんでした。",
 	TextAttachmentNotRelayed: "利用者が送ったファイルを渡せませんでした。",
 }

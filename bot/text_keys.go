@@ -44,6 +44,7 @@ const (
 	TextNoticeNoAgents            TextKey = "noticeNoAgents"
 	TextNoticeFailed              TextKey = "noticeFailed"
 	TextNoticeTimedOut            TextKey = "noticeTimedOut"
+	TextNoticeTooLong             TextKey = "noticeTooLong"     // the longest session is over
 	TextNoticeNoCallback          TextKey = "noticeNoCallback"  // ServiceNow took the request and then stayed silent
 	TextNoticeIdleWarning         TextKey = "noticeIdleWarning" // {minutes}, a number
 	TextNoticeOutage              TextKey = "noticeOutage"
@@ -66,6 +67,7 @@ const (
 // Tickets.
 const (
 	TextTicketOffer   TextKey = "ticketOffer"
+	TextTicketPending TextKey = "ticketPending"
 	TextTicketCreated TextKey = "ticketCreated" // {number}
 	TextTicketFailed  TextKey = "ticketFailed"
 	TextTicketTitle   TextKey = "ticketTitle" // the ticket's short description, which the agent reads
@@ -87,6 +89,7 @@ const (
 	TextEditedPrefix         TextKey = "editedPrefix" // stands before the corrected words
 	TextDeletedNotice        TextKey = "deletedNotice"
 	TextAgentBlocked         TextKey = "agentBlocked"         // the employee blocked or removed the bot
+	TextAgentNotDelivered    TextKey = "agentNotDelivered"    // where there is no delivery report to say so
 	TextAttachmentNotRelayed TextKey = "attachmentNotRelayed" // a file could not be passed on
 )
 

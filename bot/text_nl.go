@@ -21,7 +21,7 @@ var textsDutch = map[TextKey]string{
 	TextCardEndedCancelled:   "Je hebt de aanvraag geannuleerd.",
 	TextCardEndedNoAgents:    "Er was geen medewerker vrij.",
 	TextCardEndedFailed:      "De chat is beëindigd door een technisch probleem.",
-	TextCardEndedTimedOut:    "De chat is beëindigd omdat er lang niets gebeurde.",
+	TextCardEndedTimedOut:    "De chat is beëindigd omdat de tijd om was.",
 	TextCardEndedBlocked:     "De chat is beëindigd omdat de bot is verwijderd.",
 
 	TextButtonCancel:       "Annuleren",
@@ -39,6 +39,7 @@ var textsDutch = map[TextKey]string{
 	TextNoticeNoAgents:            "Er is nu geen medewerker vrij, daarom is je aanvraag beëindigd. Je praat weer met de bot.",
 	TextNoticeFailed:              "Door een technisch probleem is de chat beëindigd. Je praat weer met de bot.",
 	TextNoticeTimedOut:            "Er is lang niets gebeurd, daarom is de chat beëindigd. Je praat weer met de bot.",
+	TextNoticeTooLong:             "De chat heeft de maximale duur bereikt en is beëindigd. Je praat weer met de bot.",
 	TextNoticeNoCallback:          "De servicedesk gaf geen antwoord, daarom is je aanvraag beëindigd. Je praat weer met de bot.",
 	TextNoticeIdleWarning:         "Ben je er nog? Zonder bericht sluit de chat over ongeveer {minutes} min.",
 	TextNoticeOutage:              "De servicedesk is nu niet bereikbaar. Ik blijf het proberen en geef door wat je schrijft.",
@@ -58,6 +59,7 @@ var textsDutch = map[TextKey]string{
 	TextFileNotRelayed:            "Je bestand kon niet aan de medewerker worden doorgegeven. Beschrijf het alsjeblieft in woorden.",
 
 	TextTicketOffer:   "Zal ik een melding maken met wat je schreef? Dan neemt iemand contact met je op.",
+	TextTicketPending: "Ik maak het ticket aan en geef je het nummer.",
 	TextTicketCreated: "Klaar. Je melding is {number}. Iemand neemt contact met je op.",
 	TextTicketFailed:  "De melding kon niet worden gemaakt. Probeer het later opnieuw.",
 	TextTicketTitle:   "Aanvraag uit een chat in Teams",
@@ -73,5 +75,6 @@ var textsDutch = map[TextKey]string{
 	TextEditedPrefix:         "Verbeterd bericht:",
 	TextDeletedNotice:        "De persoon heeft een bericht verwijderd.",
 	TextAgentBlocked:         "De persoon is niet meer bereikbaar: de bot is in Teams geblokkeerd of verwijderd.",
+	TextAgentNotDelivered:    "Een van je berichten kon niet worden afgeleverd.",
 	TextAttachmentNotRelayed: "De persoon stuurde een bestand dat niet kon worden doorgegeven.",
 }

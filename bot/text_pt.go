@@ -21,7 +21,7 @@ var textsPortuguese = map[TextKey]string{
 	TextCardEndedCancelled:   "Você cancelou o pedido.",
 	TextCardEndedNoAgents:    "Nenhum atendente estava livre.",
 	TextCardEndedFailed:      "O chat foi encerrado por um problema técnico.",
-	TextCardEndedTimedOut:    "O chat foi encerrado porque nada aconteceu por muito tempo.",
+	TextCardEndedTimedOut:    "O chat terminou porque o tempo acabou.",
 	TextCardEndedBlocked:     "O chat foi encerrado porque o bot foi removido.",
 
 	TextButtonCancel:       "Cancelar",
@@ -39,6 +39,7 @@ var textsPortuguese = map[TextKey]string{
 	TextNoticeNoAgents:            "Nenhum atendente está livre agora, por isso o seu pedido foi encerrado. Você está falando com o bot de novo.",
 	TextNoticeFailed:              "O chat foi encerrado por um problema técnico. Você está falando com o bot de novo.",
 	TextNoticeTimedOut:            "Nada aconteceu por muito tempo e o chat foi encerrado. Você está falando com o bot de novo.",
+	TextNoticeTooLong:             "O chat atingiu a duração máxima e terminou. Você está falando com o bot novamente.",
 	TextNoticeNoCallback:          "A central de serviços não respondeu, por isso o seu pedido foi encerrado. Você está falando com o bot de novo.",
 	TextNoticeIdleWarning:         "Você ainda está aí? Sem mensagens, o chat fecha em cerca de {minutes} min.",
 	TextNoticeOutage:              "A central de serviços não está acessível agora. Continuo tentando e vou passar o que você escrever.",
@@ -58,6 +59,7 @@ var textsPortuguese = map[TextKey]string{
 	TextFileNotRelayed:            "Não foi possível passar o seu arquivo ao atendente. Descreva-o com palavras, por favor.",
 
 	TextTicketOffer:   "Quer que eu abra um chamado com o que você escreveu? Alguém vai responder.",
+	TextTicketPending: "Vou criar o chamado e informo o número.",
 	TextTicketCreated: "Pronto. O seu chamado é {number}. Alguém vai responder.",
 	TextTicketFailed:  "Não foi possível abrir o chamado. Tente de novo mais tarde.",
 	TextTicketTitle:   "Pedido vindo de um chat no Teams",
@@ -73,5 +75,6 @@ var textsPortuguese = map[TextKey]string{
 	TextEditedPrefix:         "Mensagem corrigida:",
 	TextDeletedNotice:        "A pessoa apagou uma mensagem.",
 	TextAgentBlocked:         "A pessoa não pode mais ser contatada: o bot foi bloqueado ou removido no Teams.",
+	TextAgentNotDelivered:    "Uma das suas mensagens não pôde ser entregue.",
 	TextAttachmentNotRelayed: "A pessoa enviou um arquivo que não pôde ser repassado.",
 }

@@ -2,8 +2,10 @@ package bot
 
 import (
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"snowbot/snow"
 	"snowbot/store"
@@ -26,9 +28,12 @@ func (e *postEvent) apply(c *change) {
 	if s.Heard.IsZero() {
 		s.Heard = c.now
 	}
+	if s.Requested.IsZero() {
+		s.Requested = c.now // whatever became of the answer: the request has been taken
+	}
 	switch {
 	case e.takesOver():
-		c.join(e.agent())
+		c.join(e.agent(c))
 	case p.Status == snow.StatusWaiting, p.AgentChat && s.Phase == connecting:
 		c.wait("")
 	}
@@ -46,7 +51,7 @@ func (e *postEvent) apply(c *change) {
 		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeFailed), ticket: true})
 	case over, p.Completed, p.Status == snow.StatusCompleted, p.Status == snow.StatusCancelled,
 		p.TakeControl && !e.takesOver():
-		c.over()
+		c.over(e)
 	}
 }
 
@@ -83,10 +88,10 @@ func (e *postEvent) joins() bool {
 // agentControl is the item by which one dialect says that an agent takes the conversation.
 const agentControl = "ActionMsg/AgentControl"
 
-// agent is who the post says has joined; a later item often knows the name.
-func (e *postEvent) agent() (id, name string) {
-	for _, it := range e.post.Items {
-		if it.Agent.Name != "" {
+// agent is who the post says has joined; a later item often knows the name. An item that repeats is no news.
+func (e *postEvent) agent(c *change) (id, name string) {
+	for i, it := range e.post.Items {
+		if it.Agent.Name != "" && c.turn.Fresh[i] {
 			return it.Agent.ID, it.Agent.Name
 		}
 	}
@@ -102,11 +107,15 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 		return true
 	case snow.KindJoined:
 		if s.Phase != connected {
-			c.join(e.agent())
+			c.join(e.agent(c))
 		}
 		c.show(it)
 	case snow.KindWait:
 		c.wait(it.WaitTime)
+		if it.Text != "" && s.System != fingerprint(it.Text) {
+			s.System = fingerprint(it.Text)
+			c.show(snow.Item{Kind: snow.KindSystem, Text: it.Text, ID: it.ID, Hashed: true})
+		}
 	case snow.KindWaitEnd, snow.KindNothing, snow.KindTyping, snow.KindTypingEnd:
 	case snow.KindSystem:
 		if s.Phase == connected || s.System != fingerprint(it.Text) {
@@ -138,22 +147,19 @@ func (c *change) wait(waitTime string) {
 	c.showCard()
 }
 
-// show sends an item to Teams. The last activity of it carries the id that is ticked.
+// show sends an item to Teams. It is ticked with its last part, and failed with any.
 func (c *change) show(it snow.Item) {
 	s := c.state.Session
 	activities := render(c.texts(), c.rules.Resolve, s.ID, it)
 	for i, a := range activities {
-		b := body{Activity: a}
-		if i == len(activities)-1 {
-			b.MessageID = receiptID(it)
-		}
+		b := body{Activity: a, MessageID: receiptID(it), Part: i < len(activities)-1, Agent: it.FromAgent}
 		c.send(store.ToTeams, kindText, s.ID, b)
 	}
 }
 
 // over ends the session because ServiceNow says so.
-func (c *change) over() {
-	if s := c.state.Session; s.Warned && s.Phase == connected && !c.now.Before(s.Spoke.Add(c.rules.IdleWarning)) {
+func (c *change) over(e *postEvent) {
+	if s := c.state.Session; s.Warned && s.Phase == connected && !e.spoken() && !c.now.Before(s.Spoke.Add(c.rules.IdleCancel-idleSlack)) {
 		// ServiceNow's own limit on silence.
 		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTimedOut)})
 		c.state.Lapsed = c.now
@@ -164,6 +170,14 @@ func (c *change) over() {
 		return
 	}
 	c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), ticket: true})
+}
+
+// idleSlack allows for two clocks and a slow post when the end of a chat is taken for ServiceNow's limit on silence.
+const idleSlack = 30 * time.Second
+
+// spoken reports whether an agent says something in the post.
+func (e *postEvent) spoken() bool {
+	return slices.ContainsFunc(e.post.Items, func(it snow.Item) bool { return it.FromAgent })
 }
 
 func fingerprint(text string) string {

@@ -38,17 +38,28 @@ func (e *sentEvent) apply(c *change) {
 		}
 	case e.delivery.Kind == kindAgent:
 		if c.state.live(id) {
-			s := c.state.Session
-			s.Requested, s.UserID, s.Email = c.now, e.userID, e.email
-		} else if p := c.state.past(id); p != nil {
-			p.UserID, p.Email = e.userID, e.email
+			c.state.Session.Requested = c.now
 		}
+		e.announced(c)
 	case e.delivery.Kind == kindTicket:
+		c.state.Ticket, c.state.Offer = "", ""
 		c.notice(c.texts().Say(TextTicketCreated, e.ticket))
 	case e.delivery.Kind == kindTurn:
 		e.answer(c)
 	case e.to == store.ToTeams:
 		c.tick(e.delivery, e.body, false)
+	}
+}
+
+// announced notes what the employee was announced by.
+func (e *sentEvent) announced(c *change) {
+	if e.userID == "" { // nothing was sent
+		return
+	}
+	if id := e.delivery.Session; c.state.live(id) {
+		c.state.Session.UserID, c.state.Session.Email = e.userID, e.email
+	} else if p := c.state.past(id); p != nil {
+		p.UserID, p.Email = e.userID, e.email
 	}
 }
 
@@ -80,7 +91,11 @@ const handoff = "handoff.initiate"
 
 // tick reports to the agent what became of a message.
 func (c *change) tick(d store.Delivery, b body, failed bool) {
-	if b.MessageID == "" || !c.rules.Ticks {
+	if failed && c.state.live(d.Session) {
+		c.state.Session.Broken = b.MessageID
+	}
+	broken := c.state.live(d.Session) && c.state.Session.Broken == b.MessageID
+	if b.MessageID == "" || !c.rules.Ticks || !failed && (b.Part || broken) {
 		return
 	}
 	if c.facts.ticksOff {
@@ -119,7 +134,7 @@ func (e *failedEvent) apply(c *change) {
 	id, t := e.delivery.Session, c.texts()
 	switch e.delivery.Kind {
 	case kindAgent:
-		if !c.state.live(id) {
+		if !c.state.live(id) || !c.state.Session.Heard.IsZero() { // ServiceNow has it, whatever became of the answer
 			return
 		}
 		if e.why == failNobody {
@@ -131,12 +146,16 @@ func (e *failedEvent) apply(c *change) {
 		c.notice(t.Say(notDelivered(e.why)))
 		c.offer(e.body.Text, button{Verb: verbAgain, Session: id, Title: t.Say(TextButtonSendAgain), Text: e.body.Text})
 	case kindTicket:
-		c.notice(t.Say(TextTicketFailed))
+		c.state.Ticket, c.state.Offer = "", id
+		c.offer(t.Say(TextTicketFailed), button{Verb: verbTicket, Session: id, Title: t.Say(TextButtonTicket)})
 	case kindTurn:
 		c.notice(t.Say(TextBotFailed))
 	default:
 		if e.to == store.ToTeams {
 			c.tick(e.delivery, e.body, true)
+			if e.body.Agent && c.state.live(id) && e.why != failBlocked && (e.body.MessageID == "" || !c.rules.Ticks || c.facts.ticksOff) {
+				c.send(store.ToServiceNow, kindWords, id, body{Text: c.agentTexts().Say(TextAgentNotDelivered)})
+			}
 			if e.why == failBlocked && (id == "" || c.state.live(id)) {
 				c.blocked()
 			}
@@ -217,6 +236,15 @@ type events []event
 func (e events) apply(c *change) {
 	for _, ev := range e {
 		ev.apply(c)
+	}
+}
+
+// elsewhere notes that the person who is to be escalated has a session in another conversation.
+func (e events) elsewhere() {
+	for _, ev := range e {
+		if s, ok := ev.(*sentEvent); ok && s.ask != nil {
+			s.ask.elsewhere = true
+		}
 	}
 }
 

@@ -32,14 +32,14 @@ func (e *employeeEvent) raw() []byte {
 }
 
 func (e *employeeEvent) apply(c *change) {
-	c.state.Ref = e.ref
+	c.state.Ref = e.refresh(c.state.Ref)
 	switch e.activity.Type {
 	case adapter.TypeMessage:
 		e.message(c)
 	case adapter.TypeMessageUpdate:
-		e.correct(c, c.texts().Say(TextEditedPrefix)+" "+e.text)
+		e.correct(c, c.agentTexts().Say(TextEditedPrefix)+" "+e.text)
 	case adapter.TypeMessageDelete:
-		e.correct(c, c.texts().Say(TextDeletedNotice))
+		e.correct(c, c.agentTexts().Say(TextDeletedNotice))
 	case adapter.TypeInstallationUpdate, adapter.TypeConversationUpdate:
 		e.membership(c)
 	case adapter.TypeInvoke:
@@ -49,6 +49,17 @@ func (e *employeeEvent) apply(c *change) {
 	default:
 		c.count("ignored", "")
 	}
+}
+
+// refresh takes the conversation reference from the activity. Not every activity has a locale, and only words and
+// buttons say who is speaking to us.
+func (e *employeeEvent) refresh(old adapter.Reference) adapter.Reference {
+	ref := e.ref
+	ref.Locale = firstOf(ref.Locale, old.Locale)
+	if spoken := e.activity.Type == adapter.TypeMessage || e.activity.Type == adapter.TypeInvoke; !spoken && old.UserID != "" {
+		ref.UserID, ref.UserAADID, ref.UserName = old.UserID, old.UserAADID, old.UserName
+	}
+	return ref
 }
 
 // message routes the employee's words: to the agent while a session is live, else to the bot.
@@ -111,7 +122,7 @@ func (e *employeeEvent) relay(c *change, text string, selected bool) {
 	s := c.state.Session
 	if e.files { // both sides are told
 		c.notice(c.texts().Say(TextFileNotRelayed))
-		text = strings.TrimSpace(text + "\n\n" + c.texts().Say(TextAttachmentNotRelayed))
+		text = strings.TrimSpace(text + "\n\n" + c.agentTexts().Say(TextAttachmentNotRelayed))
 	}
 	if text == "" {
 		return
@@ -170,9 +181,9 @@ func holds(accounts []adapter.ChannelAccount, who *adapter.ChannelAccount) bool 
 // pressed handles a button of ours. One of a session that is over is answered, not obeyed.
 func (e *employeeEvent) pressed(c *change) {
 	s, p := c.state.Session, e.press
-	current := c.state.live(p.Session)
+	current := c.state.live(p.Session) && e.own(s)
 	switch {
-	case p.Verb == verbTalk && s == nil:
+	case (p.Verb == verbTalk || p.Verb == verbAgain) && s == nil:
 		e.text = firstOf(e.text, p.Text, c.texts().Say(TextButtonTalkToPerson))
 		c.say(fromEmployee, e.ref.UserName, e.text)
 		c.escalate(e)
@@ -184,19 +195,33 @@ func (e *employeeEvent) pressed(c *change) {
 		c.leave()
 	case p.Verb == verbCancel || p.Verb == verbEnd:
 		c.notice(c.texts().Say(TextNoticeNothingToCancel))
-	case p.Verb == verbTicket && c.state.Offer == p.Session:
-		c.state.Offer = ""
-		c.send(store.ToServiceNow, kindTicket, p.Session, body{})
 	case p.Verb == verbTicket:
-		c.count("ignored", "")
+		c.ticket(p.Session)
+	case p.Verb == verbChoice && current && s.Answered != "" && s.Answered == e.activity.ReplyToID:
+		c.count("repeats", "choice") // the card stays, and its question has been answered
 	case p.Verb == verbChoice && current:
+		s.Answered = e.activity.ReplyToID
 		e.relay(c, p.Choice, true)
 	case p.Verb == verbAgain && s != nil:
 		e.relay(c, p.Text, false)
-	case p.Verb == verbChoice || p.Verb == verbAgain:
+	case p.Verb == verbChoice:
 		c.notice(c.texts().Say(notDelivered(failOver)))
 	default:
 		c.count("ignored", "")
+	}
+}
+
+// ticket has an incident made of a session that had no agent. Asking twice gives the same one.
+func (c *change) ticket(session string) {
+	switch {
+	case session == "" || session != c.state.Offer && c.state.past(session) == nil:
+		c.notice(c.texts().Say(TextTicketFailed)) // too long ago
+	case c.state.Ticket == session:
+		c.notice(c.texts().Say(TextTicketPending))
+	default:
+		c.state.Ticket = session
+		c.notice(c.texts().Say(TextTicketPending))
+		c.send(store.ToServiceNow, kindTicket, session, body{})
 	}
 }
 
@@ -217,7 +242,7 @@ func (c *change) blocked() {
 		return
 	}
 	if s.Phase == connected {
-		c.send(store.ToServiceNow, kindWords, s.ID, body{Text: c.texts().Say(TextAgentBlocked)})
+		c.send(store.ToServiceNow, kindWords, s.ID, body{Text: c.agentTexts().Say(TextAgentBlocked)})
 	}
 	c.end(ending{reason: BotBlocked, text: c.texts().Say(TextNoticeFailed), tell: true})
 }

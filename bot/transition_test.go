@@ -350,3 +350,132 @@ func anyEvent(t *rapid.T, w *world, sessions []string) event {
 		}
 	}
 }
+
+func TestAReactionLeavesTheLanguage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := words("hallo", IntentNone)
+	e.ref.Locale, e.ref.UserName = "de-DE", "Mia"
+	w.do(e)
+	w.do(&employeeEvent{
+		activity: &adapter.Activity{Type: adapter.TypeMessageReaction},
+		ref:      adapter.Reference{ConversationID: "chat", TenantID: "tenant", UserID: "29:somebody", ServiceURL: "https://new"},
+	})
+	if ref := w.state().Ref; ref.Locale != "de-DE" || ref.UserID != "29:mia" || ref.ServiceURL != "https://new" {
+		t.Errorf("reference = %+v, want the old language and user, and the new service URL", ref)
+	}
+}
+
+func TestAnAnswerThatWasLostEndsNoSessionThatIsHeardFrom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.do(words("agent", IntentAgent))
+	id := w.state().Session.ID
+	w.do(post(id, snow.Item{ID: "j", Kind: snow.KindJoined}))
+	if sent := w.do(&failedEvent{to: store.ToServiceNow, delivery: store.Delivery{Kind: kindAgent, Session: id}, why: failUnclear}); len(sent) != 0 {
+		t.Errorf("sent %v", kinds(sent))
+	}
+	if !w.state().live(id) {
+		t.Error("the session ended though an agent has it")
+	}
+}
+
+func TestSomethingHeardIsNoSilence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.do(words("agent", IntentAgent))
+	id := w.state().Session.ID
+	w.now = w.now.Add(time.Second)
+	w.do(post(id, snow.Item{ID: "t", Kind: snow.KindText, Text: "There are no agents available."}))
+	w.now = w.now.Add(90 * time.Second)
+	w.do(timerEvent{})
+	if w.state().Session != nil {
+		t.Fatal("a session that is not in any queue has to end")
+	}
+	for _, o := range w.all {
+		if b, err := decodeBody(o.Body); err == nil && b.Activity != nil && b.Activity.Text == TextsFor("en").Say(TextNoticeNoCallback) {
+			t.Error("the employee was told that the service desk did not answer, and it had")
+		}
+	}
+}
+
+func TestARepeatedPostBringsNoOldName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.connect()
+	w.do(post(id, snow.Item{ID: "1", Kind: snow.KindText, Text: "a", FromAgent: true, Agent: snow.Agent{Name: "Sam"}}))
+	w.do(post(id, snow.Item{ID: "2", Kind: snow.KindText, Text: "b", FromAgent: true, Agent: snow.Agent{Name: "Priya"}}))
+	repeat := post(id, snow.Item{ID: "1", Kind: snow.KindText, Text: "a", FromAgent: true, Agent: snow.Agent{Name: "Sam"}})
+	repeat.post.Status = snow.StatusConnected
+	turn := &store.Turn{Record: &w.record, Now: w.now, Fresh: []bool{false}}
+	c := &change{rules: &w.rules, now: w.now, seed: "repeat", state: w.state(), turn: turn}
+	repeat.apply(c)
+	if len(turn.Deliver) != 0 || c.state.Session.AgentName != "Priya" {
+		t.Errorf("sent %v, and the agent is %q", kinds(turn.Deliver), c.state.Session.AgentName)
+	}
+}
+
+func TestButtonsAnswer(t *testing.T) {
+	t.Parallel()
+	press := func(b button, from string) *employeeEvent {
+		e := words("", IntentNone)
+		e.press, e.ref.UserID, e.activity.ReplyToID = &b, from, "card-1"
+		return e
+	}
+	for _, tt := range []struct {
+		name   string
+		before func(w *world, session string)
+		button button
+		from   string
+		want   []string
+	}{
+		{"a question is answered once", func(w *world, id string) {
+			w.do(press(button{Verb: verbChoice, Session: id, Choice: "a"}, "29:mia"))
+		}, button{Verb: verbChoice, Choice: "b"}, "29:mia", nil},
+		{"somebody else cannot end the chat", nil, button{Verb: verbEnd}, "29:bob", []string{"teams notice"}},
+		{"send again after the end asks for an agent", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
+			button{Verb: verbAgain, Text: "my words"}, "29:mia", []string{"servicenow agent", "teams card"}},
+		{"a ticket is confirmed at once", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
+			button{Verb: verbTicket}, "29:mia", []string{"teams notice", "servicenow ticket"}},
+		{"and made once", func(w *world, id string) {
+			w.do(words("end chat", IntentNone))
+			w.do(press(button{Verb: verbTicket, Session: id}, "29:mia"))
+		}, button{Verb: verbTicket}, "29:mia", []string{"teams notice"}},
+		{"a ticket of long ago is answered", func(w *world, _ string) {
+			w.do(words("end chat", IntentNone))
+			w.now = w.now.Add(25 * time.Hour)
+			w.do(timerEvent{})
+		}, button{Verb: verbTicket}, "29:mia", []string{"teams notice"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := w.connect()
+			if tt.before != nil {
+				tt.before(w, id)
+			}
+			tt.button.Session = id
+			if got := kinds(w.do(press(tt.button, tt.from))); !slices.Equal(got, tt.want) {
+				t.Errorf("sent %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAPartThatWasLostIsNotTickedAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.connect()
+	part := store.Delivery{ID: "p1", Kind: kindText, Session: id}
+	got := kinds(w.do(&failedEvent{to: store.ToTeams, delivery: part, body: body{MessageID: "m", Part: true, Agent: true}, why: failRefused}))
+	if !slices.Equal(got, []string{"ticks tick"}) {
+		t.Fatalf("a lost part sent %v, want its failure", got)
+	}
+	if got := w.do(&sentEvent{to: store.ToTeams, delivery: store.Delivery{ID: "p2", Kind: kindText, Session: id}, body: body{MessageID: "m", Agent: true}}); len(got) != 0 {
+		t.Errorf("the last part sent %v, though another was lost", kinds(got))
+	}
+	without := body{Agent: true} // no id to report by
+	if got := kinds(w.do(&failedEvent{to: store.ToTeams, delivery: part, body: without, why: failRefused})); !slices.Equal(got, []string{"servicenow words"}) {
+		t.Errorf("a lost message without an id sent %v, want words to the agent", got)
+	}
+}

@@ -18,7 +18,9 @@ func (timerEvent) apply(c *change) {
 	passed := func(t time.Time) bool { return !t.IsZero() && !c.now.Before(t) }
 	switch {
 	case passed(s.absoluteEnd(r)):
-		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTimedOut), tell: true})
+		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTooLong), tell: true})
+	case passed(s.callbackEnd(r)) && !s.Heard.IsZero(): // there was an answer, but no queue
+		c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
 	case passed(s.callbackEnd(r)):
 		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeNoCallback), tell: true, ticket: true})
 	case passed(s.waitEnd(r)):
@@ -37,6 +39,9 @@ func (s *session) absoluteEnd(r *Rules) time.Time { return s.Started.Add(r.MaxSe
 func (s *session) callbackEnd(r *Rules) time.Time {
 	if s.Phase != connecting || s.Requested.IsZero() {
 		return time.Time{}
+	}
+	if s.Heard.After(s.Requested) {
+		return s.Heard.Add(r.NoCallback)
 	}
 	return s.Requested.Add(r.NoCallback)
 }

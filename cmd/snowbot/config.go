@@ -42,6 +42,8 @@ type config struct {
 		Phrases []string          `yaml:"phrases"`
 		Context map[string]string `yaml:"context"`
 	} `yaml:"topics"`
+	// AgentLanguage is that of the notices agents read; en.
+	AgentLanguage string `yaml:"agentLanguage"`
 	// Texts replace sentences, by language and key.
 	Texts map[string]map[string]string `yaml:"texts"`
 }
@@ -79,7 +81,7 @@ func (c config) rules(s *settings) bot.Rules {
 		IdleCancel: c.Limits.IdleCancel, IdleWarning: c.Limits.IdleWarning,
 		MaxSession: c.Limits.MaxSession, MaxAge: c.Limits.MaxAge, EndMaxAge: c.Limits.EndMaxAge,
 		KeepTranscript: c.Keep.Transcript, KeepDeadLetters: c.Keep.DeadLetters, KeepConversations: c.Keep.Conversations,
-		Phrases: c.Phrases, Context: c.Context, Texts: c.Texts,
+		AgentLanguage: c.AgentLanguage, Phrases: c.Phrases, Context: c.Context, Texts: c.Texts,
 		NeverRepeat: s.UnclearSends == "never-repeat",
 		Ticks:       s.DeliveryTicks != "off",
 		TicksAuto:   s.DeliveryTicks == "auto",

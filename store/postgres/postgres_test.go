@@ -23,7 +23,7 @@ var shared *server
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		if err := f.Value.Set("20"); err != nil { // each call goes to a server
+		if err := f.Value.Set("15"); err != nil { // each call goes to a server
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

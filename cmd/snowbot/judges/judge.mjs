@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { createRequire } from 'node:module'
 import { activityFaults } from './activity.mjs'
 
+// It needs fs-extra, which its own list of dependencies forgets.
 const { AppManifestUtils } = createRequire(import.meta.url)('@microsoft/app-manifest')
 
 // The package falls back on a download when it does not hold the schema.
