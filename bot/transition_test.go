@@ -433,10 +433,18 @@ func TestButtonsAnswer(t *testing.T) {
 			w.do(press(button{Verb: verbChoice, Session: id, Choice: "a"}, "29:mia"))
 		}, button{Verb: verbChoice, Choice: "b"}, "29:mia", nil},
 		{"somebody else cannot end the chat", nil, button{Verb: verbEnd}, "29:bob", []string{"teams notice"}},
-		{"send again after the end asks for an agent", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
-			button{Verb: verbAgain, Text: "my words"}, "29:mia", []string{"servicenow agent", "teams card"}},
-		{"a ticket is confirmed at once", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
-			button{Verb: verbTicket}, "29:mia", []string{"teams notice", "servicenow ticket"}},
+		{
+			"send again after the end asks for an agent", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
+			button{Verb: verbAgain, Text: "my words"},
+			"29:mia",
+			[]string{"servicenow agent", "teams card"},
+		},
+		{
+			"a ticket is confirmed at once", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
+			button{Verb: verbTicket},
+			"29:mia",
+			[]string{"teams notice", "servicenow ticket"},
+		},
 		{"and made once", func(w *world, id string) {
 			w.do(words("end chat", IntentNone))
 			w.do(press(button{Verb: verbTicket, Session: id}, "29:mia"))

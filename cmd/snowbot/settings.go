@@ -77,6 +77,8 @@ func (s *settings) check() error {
 			add("%s has to be one of %s", name, strings.Join(allowed, ", "))
 		}
 	}
+	need("LISTEN_ADDR", s.ListenAddr) // empty would be any port of any interface
+	need("ADMIN_LISTEN_ADDR", s.AdminListenAddr)
 	need("MICROSOFT_APP_ID", s.AppID)
 	oneOf("MICROSOFT_APP_TYPE", s.AppType, "SingleTenant", "MultiTenant", "UserAssignedMSI")
 	if s.AppType != "UserAssignedMSI" && s.AppCertificate == "" && s.FederatedFile == "" {
