@@ -164,6 +164,7 @@ func (b *Bot) Invoke(ctx context.Context, a *adapter.Activity) (adapter.InvokeRe
 // describe works out everything about an activity that depends on it alone.
 func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
 	ev := &employeeEvent{activity: a, ref: a.Reference(), press: pressedButton(a)}
+	ev.ref.Locale = firstOf(ev.ref.Locale, clientLocale(a))
 	ev.text = a.PlainText()
 	if ev.text == strings.TrimSpace(a.Text) {
 		ev.text = a.Text // nothing was taken out: the words as they were typed
@@ -182,6 +183,17 @@ func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
 	}
 	ev.live = b.store.Mask("person/" + ev.ref.TenantID + "/" + firstOf(ev.ref.UserAADID, ev.ref.UserID))
 	return ev
+}
+
+// clientLocale is the language of the employee's client, which is said even where the activity has none of its own.
+func clientLocale(a *adapter.Activity) string {
+	for _, e := range a.Entities {
+		var locale string
+		if e.Type == "clientInfo" && json.Unmarshal(e.Extra["locale"], &locale) == nil {
+			return locale
+		}
+	}
+	return ""
 }
 
 // activityID identifies an activity within its conversation. An edit has the id of what it edits.

@@ -16,7 +16,7 @@ func withIntent(ctx context.Context, i Intent) context.Context {
 
 // help is the built-in bot: it greets, says what it can do, and offers a person.
 func (r *Rules) help(ctx context.Context, a *adapter.Activity) ([]*adapter.Activity, error) {
-	t := r.texts(a.Locale)
+	t := r.texts(firstOf(a.Locale, clientLocale(a)))
 	key := TextNotUnderstood
 	switch intent, _ := ctx.Value(intentKey{}).(Intent); {
 	case a.Type != adapter.TypeMessage:

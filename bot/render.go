@@ -182,7 +182,7 @@ func table(it snow.Item) *adapter.Activity {
 	if it.Text != "" {
 		body = append(body, heading(it.Text))
 	}
-	body = append(body, object{"type": "Table", "columns": columns, "rows": rows, "firstRowAsHeader": true})
+	body = append(body, object{"type": "Table", "columns": columns, "rows": rows, "firstRowAsHeaders": true})
 	return cardActivity(firstOf(it.Text, it.Readable()), body, nil)
 }
 
