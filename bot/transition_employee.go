@@ -2,6 +2,7 @@ package bot
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ func (e *employeeEvent) raw() []byte {
 
 func (e *employeeEvent) apply(c *change) {
 	c.state.Ref = e.refresh(c.state.Ref)
+	c.concerns(e.live)
 	switch e.activity.Type {
 	case adapter.TypeMessage:
 		e.message(c)
@@ -48,6 +50,17 @@ func (e *employeeEvent) apply(c *change) {
 		}
 	default:
 		c.count("ignored", "")
+	}
+}
+
+// peopleMost bounds the persons a record is found by; a group has more that never write.
+const peopleMost = 40
+
+// concerns notes that the conversation holds words of a person, so that they can be found, exported and erased.
+func (c *change) concerns(person string) {
+	r := c.turn.Record
+	if person != "" && len(r.People) < peopleMost && !slices.Contains(r.People, person) {
+		r.People = append(r.People, person)
 	}
 }
 

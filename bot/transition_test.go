@@ -487,3 +487,16 @@ func TestAPartThatWasLostIsNotTickedAway(t *testing.T) {
 		t.Errorf("a lost message without an id sent %v, want words to the agent", got)
 	}
 }
+
+func TestARecordIsFoundByThePeopleWhoWrote(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, person := range []string{"mia", "noa", "mia"} {
+		e := words("hello", IntentNone)
+		e.live = person
+		w.do(e)
+	}
+	if !slices.Equal(w.record.People, []string{"mia", "noa"}) {
+		t.Errorf("people = %v, want each once", w.record.People)
+	}
+}
