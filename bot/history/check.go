@@ -229,6 +229,10 @@ func (h *history) order(c *conversation) {
 // began is when the message of an event was written.
 func (c *conversation) began(e Event) time.Duration { return c.messages[e.Mark].began }
 
+// linger is how long after the end of a process what it had written may still be read: a request that lay in a socket
+// is shown a moment later. It excuses no more than the one repeat that a kill may cost a lane.
+const linger = 500 * time.Millisecond
+
 // repeats: a send is repeated because its outcome was unclear, or because it was the last one of its lane before a kill. The
 // parts of a merged activity may be repeated one by one; that is one repeated send all the same.
 func (h *history) repeats(c *conversation) {
@@ -247,7 +251,7 @@ func (h *history) repeats(c *conversation) {
 			if before.Unclear && d == FromAgent {
 				continue
 			}
-			kill := slices.IndexFunc(h.killed, func(k time.Duration) bool { return before.At <= k && k <= e.At && !spent[k] })
+			kill := slices.IndexFunc(h.killed, func(k time.Duration) bool { return before.At <= k+linger && k <= e.At && !spent[k] })
 			switch {
 			case d == FromEmployee:
 				h.violate(Duplicate, e.Mark, c.messages[e.Mark].session, "the agent saw it twice; the instance knows repeats by their ids")
