@@ -86,10 +86,12 @@ export function sync(box, list, key, make) {
 }
 
 // follow keeps a log at its end while whoever reads it is there, also when a picture or the window changes its size.
+// box.rejoin goes there: who writes wants to see what becomes of it.
 export function follow(box) {
   let end = true;
   let last = 0;
   box.follow = () => { if (end) { box.scrollTop = box.scrollHeight; last = box.scrollTop; } };
+  box.rejoin = () => { end = true; box.follow(); };
   box.addEventListener('scroll', () => { // comes late, and more may have been added since: only going up means reading
     if (box.scrollHeight - box.scrollTop - box.clientHeight < 50) end = true;
     else if (box.scrollTop < last - 1) end = false;

@@ -29,7 +29,7 @@ const menuItems = [
 
 export function startDesk(name) {
   me = name;
-  composer(form, (text) => { clearTimeout(quiet); send('agent/say', { chat: selected, text }); }, () => {
+  composer(form, (text) => { clearTimeout(quiet); log.rejoin(); send('agent/say', { chat: selected, text }); }, () => {
     post('agent/typing', { chat: selected, on: true });
     clearTimeout(quiet);
     quiet = setTimeout(() => post('agent/typing', { chat: selected, on: false }), 5000);

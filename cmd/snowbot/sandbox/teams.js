@@ -14,7 +14,7 @@ let closed = 'The app is being installed.'; // why nothing can be sent
 export function startTeams(key) {
   me = key;
   follow(log);
-  composer(form, (text) => send('employee/say', { employee: me, text }), () => post('employee/typing', { employee: me }), () => closed);
+  composer(form, (text) => { log.rejoin(); send('employee/say', { employee: me, text }); }, () => post('employee/typing', { employee: me }), () => closed);
 }
 
 function attachment(a, message) {
