@@ -17,6 +17,9 @@ type commands struct {
 	Sessions    sessionsCommand    `cmd:"" help:"List the live sessions."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Look at what was given up, and send or drop it."`
 	Manifest    manifestCommand    `cmd:"" help:"Build and check the Teams app package."`
+	Bench       benchCommand       `cmd:"" help:"Measure the service on this machine, with Teams and ServiceNow emulated."`
+	BenchPeer   benchPeerCommand   `cmd:"" hidden:""`
+	BenchEcho   benchEchoCommand   `cmd:"" hidden:""`
 	Keygen      keygenCommand      `cmd:"" help:"Print a new DATA_ENCRYPTION_KEY."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

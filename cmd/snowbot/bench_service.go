@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"time"
+)
+
+// A benchService is what is measured: a process that listens and says so in its log.
+type benchService struct {
+	*childProcess
+	at listenLine
+}
+
+func startService(ctx context.Context, binary string, args, env []string, log io.Writer) (*benchService, error) {
+	tap := &logTap{to: log, found: make(chan listenLine, 1)}
+	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // this very program, or a bot that was named; stop ends it
+	cmd.Env, cmd.Stderr, cmd.Stdout = env, tap, log
+	cmd.SysProcAttr = dieWithParent()
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("the service cannot be started: %w", err)
+	}
+	s := &benchService{childProcess: &childProcess{cmd: cmd, ended: make(chan struct{})}}
+	go s.wait() //nolint:errcheck // how says what it was
+	late := time.NewTimer(30 * time.Second)
+	defer late.Stop()
+	select {
+	case s.at = <-tap.found:
+		return s, nil
+	case <-s.ended:
+		return nil, fmt.Errorf("the service did not come up: %s", s.how())
+	case <-late.C:
+		s.kill()
+		return nil, errors.New("the service did not come up in time")
+	case <-ctx.Done():
+		s.childProcess.stop()
+		return nil, ctx.Err()
+	}
+}
+
+func (s *benchService) bot() string { return "http://" + s.at.Addr + "/api/messages" }
+func (s *benchService) webhook() string {
+	return "http://" + s.at.Addr + "/api/v1/snowBot/receiveMessage"
+}
+
+// stop ends the process in good order.
+func (s *benchService) stop() error {
+	s.childProcess.stop()
+	if !s.cmd.ProcessState.Success() {
+		return fmt.Errorf("the service ended with %s", s.how())
+	}
+	return nil
+}
