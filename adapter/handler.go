@@ -88,7 +88,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a, err := h.receive(w, r)
 	if err != nil {
-		h.refuse(w, a, statusOf(err), err)
+		h.refuse(w, a, StatusOf(err), err)
 		return
 	}
 	answer, err := h.handle(r.Context(), a)
@@ -102,8 +102,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// statusOf returns the status for an error of receive.
-func statusOf(err error) int {
+// StatusOf returns the HTTP status with which to answer a request that was refused: that of an *[AuthError] or
+// a *[RequestError], and 503 for every other error, so that Microsoft sends the activity again.
+func StatusOf(err error) int {
 	var auth *AuthError
 	var request *RequestError
 	switch {
