@@ -405,7 +405,7 @@ func TestUninstallingEndsTheSession(t *testing.T) {
 	if err := d.chat.Uninstall(d.within()); err != nil {
 		t.Fatal(err)
 	}
-	d.hears(c, "The employee can no longer be reached: the bot was blocked or removed in Teams.")
+	d.hears(c, "The employee can no longer be reached: the bot was removed from the conversation in Teams.")
 	d.waits(snowtest.StateEnded)
 }
 

@@ -13,9 +13,12 @@ const (
 	kindEnd    = "end"    // to Teams: the end of a session; to ServiceNow: END_CONVERSATION
 	kindText   = "text"   // to Teams: what the agent says
 	kindCard   = "card"   // to Teams: the status card
+	// to Teams: that words of the employee were not delivered
+	kindFailure = "failure"
 
 	kindAgent  = "agent"  // to ServiceNow: the request for an agent
 	kindWords  = "words"  // to ServiceNow: what the employee says
+	kindRemark = "remark" // to ServiceNow: what snowbot says to the agent
 	kindTicket = "ticket" // to ServiceNow: an incident
 
 	kindTurn = "turn" // to the bot's handler

@@ -112,14 +112,14 @@ func TestManyChatsShareTheRateOfTheirTenant(t *testing.T) {
 func TestEveryWayOfBeingShutOut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		code  string
-		body  string
-		ended bool // the session, and the agent told why
+		code string
+		body string
+		told string // the agent, when the session ends for it
 	}{
-		{code: "BotDisabledByAdmin", ended: true},
-		{code: "BotNotInConversationRoster", ended: true},
-		{code: "ConversationBlockedByUser", ended: true},
-		{code: "MessageWritesBlocked", body: `{"errorCode":209,"message":"{\r\n \"subCode\": \"MessageWritesBlocked\",\r\n \"errorCode\": null\r\n}"}`, ended: true},
+		{code: "BotDisabledByAdmin", told: "The employee can no longer be reached: an administrator has disabled the bot in Teams."},
+		{code: "BotNotInConversationRoster", told: "The employee can no longer be reached: the bot was removed from the conversation in Teams."},
+		{code: "ConversationBlockedByUser", told: "The employee can no longer be reached: the bot was blocked or removed in Teams."},
+		{code: "MessageWritesBlocked", body: `{"errorCode":209,"message":"{\r\n \"subCode\": \"MessageWritesBlocked\",\r\n \"errorCode\": null\r\n}"}`, told: "The employee can no longer be reached: the bot was blocked or removed in Teams."},
 		{code: "InvalidBotApiHost"},
 		{code: "NotEnoughPermissions"},
 		{code: "SomethingNew"},
@@ -135,16 +135,17 @@ func TestEveryWayOfBeingShutOut(t *testing.T) {
 			})
 			id := d.answers(c, "not seen")
 			if _, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool {
-				return (c.State == snowtest.StateEnded) == tt.ended &&
+				return (c.State == snowtest.StateEnded) == (tt.told != "") &&
 					slices.ContainsFunc(c.Lines, func(l snowtest.Line) bool { return l.ID == id && l.Receipt == snowtest.ReceiptError })
 			}); err != nil {
-				t.Fatalf("the message has to fail at the agent, and the chat to end: %t; %v", tt.ended, err)
+				t.Fatalf("the message has to fail at the agent, and the chat to end: %t; %v", tt.told != "", err)
 			}
 			remove()
-			if tt.ended {
-				d.hears(c, "The employee can no longer be reached: the bot was blocked or removed in Teams.")
+			if tt.told != "" {
+				d.hears(c, tt.told)
 				return
 			}
+			d.hears(c, "A message of yours could not be delivered to the employee.")
 			d.answers(c, "seen")
 			d.sees("seen")
 		})

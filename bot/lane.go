@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -91,7 +90,8 @@ func (b *Bot) receive(ctx context.Context, l *store.Lease, claimed time.Time) {
 func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *claim {
 	d := l.Deliveries[0]
 	to := l.Lane.Direction
-	c := &claim{lease: l, since: claimed, rank: rankOf(d.Kind), old: claimed.Add(d.Accepted.Add(b.rules.ageLimit(to, d.Kind)).Sub(b.now()))}
+	old := func(s *state) time.Time { return claimed.Add(d.Accepted.Add(b.rules.ageLimit(to, d, s)).Sub(b.now())) }
+	c := &claim{lease: l, since: claimed, rank: rankOf(d.Kind), old: old(nil)}
 	for _, other := range l.Deliveries[1:] {
 		c.rank = min(c.rank, rankOf(other.Kind))
 	}
@@ -104,7 +104,7 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 	if err != nil {
 		return c // the send fails in the same way, and that is dealt with there
 	}
-	c.state = s
+	c.state, c.old = s, old(s)
 	switch {
 	case to == store.ToTeams:
 		c.host = b.hosts.get(teamsHost(s.Ref))
@@ -247,7 +247,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 	if c.host != nil {
 		b.room.finish(c, call.teams, health(err, call.made))
 	}
-	v := b.rules.judge(to, c.known(d), err, b.now())
+	v := b.rules.judge(to, c.known(d), c.state, err, b.now())
 	b.conclude(ctx, c, sent, err, v)
 }
 
@@ -257,7 +257,7 @@ var errBegun = errors.New("a send was begun, and nobody knows what came of it")
 // known returns the delivery with what is known of sends that it was part of.
 func (c *claim) known(d store.Delivery) store.Delivery {
 	if c.lease.Lane.Direction == store.ToTeams && c.state != nil && c.state.Apart != nil && c.state.Apart.Unclear {
-		d.Attempts = append(d.Attempts[:len(d.Attempts):len(d.Attempts)], store.Attempt{Outcome: unclearMark + "sent with others"})
+		d.Attempts = append(d.Attempts[:len(d.Attempts):len(d.Attempts)], store.Attempt{Outcome: onceMark + "sent with others"})
 	}
 	return d
 }
@@ -266,10 +266,11 @@ func (c *claim) known(d store.Delivery) store.Delivery {
 func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err error, v decision) {
 	l, d, to, now := c.lease, c.lease.Deliveries[0], c.lease.Lane.Direction, b.now()
 	log := b.log.With("delivery", d.ID, "kind", d.Kind, "lane", l.Lane.String())
-	unsure := err != nil && classify(to, err).fate == unclear
+	sort, _ := classify(to, err)
+	unsure := sort.fate == unclear
 	merged := to == store.ToTeams && len(sent) > 1
 	split := merged && unsure
-	if merged && v.fate == never && v.why != failBlocked && !unsure {
+	if merged && v.fate == never && !v.why.shutOut() && !unsure {
 		v, split = decision{fate: again, at: now}, true // perhaps only one of them is refused
 	}
 	var r store.Result
@@ -284,10 +285,10 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 		}
 	} else {
 		if r.Outcome = string(v.why); err != nil {
-			r.Outcome = outcome(to, err)
+			r.Outcome = outcomeText(to, err)
 		}
 		if split {
-			evs = append(evs, apartEvent{N: len(sent), Unclear: unsure})
+			evs = append(evs, apartEvent{N: len(sent), Unclear: sort.once})
 		}
 		b.metrics.delivered(to, d.Kind, v, now.Sub(d.Accepted))
 	}
@@ -302,7 +303,7 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 		if unsure && to == store.ToTeams {
 			b.metrics.repeats("unclear outcome", len(sent))
 		}
-		if to == store.ToServiceNow && now.Sub(d.Accepted) > b.rules.OutageAfter {
+		if to == store.ToServiceNow && v.at.Sub(d.Accepted) > b.rules.OutageAfter {
 			evs = append(evs, outageEvent{})
 		}
 	}
@@ -402,25 +403,6 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 // worthTelling reports whether a transition is to see it.
 func (e *sentEvent) worthTelling() bool {
 	return e.to != store.ToTicks && (e.to != store.ToTeams || e.delivery.Kind == kindCard || e.body.MessageID != "")
-}
-
-// outcome is what is kept of an attempt: ids and codes.
-func outcome(to store.Direction, err error) string {
-	s := err.Error()
-	if classify(to, err).fate == unclear {
-		s = unclearMark + s
-	}
-	return cut(s, 200)
-}
-
-// unclearAttempts returns how many sends of a delivery may have taken effect.
-func unclearAttempts(d store.Delivery) (n int) {
-	for _, t := range d.Attempts {
-		if strings.HasPrefix(t.Outcome, unclearMark) {
-			n++
-		}
-	}
-	return n
 }
 
 // pause waits, or returns early when ctx ends.

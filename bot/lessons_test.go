@@ -303,7 +303,7 @@ func TestLessons(t *testing.T) {
 			if err := d.chat.Uninstall(d.within()); err != nil {
 				d.t.Fatal(err)
 			}
-			d.hears(c, "The employee can no longer be reached: the bot was blocked or removed in Teams.")
+			d.hears(c, "The employee can no longer be reached: the bot was removed from the conversation in Teams.")
 			d.waits(snowtest.StateEnded)
 		}},
 		{"20_the-last-words-come-before-the-end", nil, func(t *testing.T, d *desk) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"snowbot/adapter"
@@ -22,56 +24,91 @@ const (
 	never               // it has not, and will not
 )
 
-// teamsStatus classes the answers of the Bot Connector. A status that is not listed is classed by its hundred.
-var teamsStatus = map[int]fate{
-	http.StatusBadRequest:            never,
-	http.StatusUnauthorized:          never, // after one fresh token
-	http.StatusForbidden:             never, // after one try of the government host, if that is what it says
-	http.StatusNotFound:              never,
-	http.StatusMethodNotAllowed:      never,
-	http.StatusRequestEntityTooLarge: never,
-	http.StatusRequestTimeout:        unclear,
-	http.StatusPreconditionFailed:    again,
-	http.StatusTooManyRequests:       again,
-	http.StatusInternalServerError:   unclear,
-	http.StatusBadGateway:            unclear,
-	http.StatusServiceUnavailable:    unclear,
-	http.StatusGatewayTimeout:        unclear,
+// What a send can come to, beside the status of an answer.
+const (
+	notSent    = -1 - iota // nothing was written
+	noAnswer               // something was, and no answer came
+	page                   // a web page under 2xx: something in between has answered
+	refusal                // 2xx, and its JSON says no
+	tokenError             // no token was to be had, so that nothing was sent
+)
+
+// An outcome is a row of a table of outcomes. Of those with the status the first counts whose code the answer has; an empty
+// code is any.
+type outcome struct {
+	status int
+	code   string
+	fate   fate
+	why    failure // never: what is told
+	once   bool    // unclear: it is repeated once only
 }
 
-// serviceNowStatus classes the answers of the instance.
-var serviceNowStatus = map[int]fate{
-	http.StatusBadRequest:            never,
-	http.StatusUnauthorized:          again, // a login that is refused now may be mended by the admin in time
-	http.StatusForbidden:             never,
-	http.StatusNotFound:              never,
-	http.StatusMethodNotAllowed:      never,
-	http.StatusRequestEntityTooLarge: never,
-	http.StatusRequestTimeout:        unclear,
-	http.StatusPreconditionFailed:    again,
-	http.StatusTooManyRequests:       again,
-	http.StatusInternalServerError:   unclear,
-	http.StatusBadGateway:            unclear,
-	http.StatusServiceUnavailable:    unclear,
-	http.StatusGatewayTimeout:        unclear,
+// teamsOutcomes are those of a call of the Bot Connector: "Status codes from bot conversational APIs" in Teams' documentation,
+// and what happens on the way.
+var teamsOutcomes = []outcome{
+	{status: http.StatusBadRequest, fate: never, why: failRefused},
+	{status: http.StatusUnauthorized, fate: never, why: failRefused}, // after one fresh token
+	{status: http.StatusForbidden, code: "BotDisabledByAdmin", fate: never, why: failDisabled},
+	{status: http.StatusForbidden, code: "BotNotInConversationRoster", fate: never, why: failRemoved},
+	{status: http.StatusForbidden, code: "ConversationBlockedByUser", fate: never, why: failBlocked},
+	{status: http.StatusForbidden, code: "MessageWritesBlocked", fate: never, why: failBlocked},
+	{status: http.StatusForbidden, code: "InvalidBotApiHost", fate: never, why: failRefused}, // after one try of the government host
+	{status: http.StatusForbidden, code: "NotEnoughPermissions", fate: never, why: failRefused},
+	{status: http.StatusForbidden, fate: never, why: failRefused},
+	{status: http.StatusNotFound, code: "ActivityNotFoundInConversation", fate: never, why: failRefused},
+	{status: http.StatusNotFound, code: "ConversationNotFound", fate: never, why: failRefused},
+	{status: http.StatusNotFound, fate: never, why: failRefused},
+	{status: http.StatusMethodNotAllowed, fate: never, why: failRefused},
+	{status: http.StatusRequestTimeout, fate: unclear, once: true},
+	{status: http.StatusPreconditionFailed, fate: again},
+	{status: http.StatusRequestEntityTooLarge, fate: never, why: failTooBig},
+	{status: http.StatusTooManyRequests, fate: again},
+	{status: http.StatusInternalServerError, fate: unclear, once: true},
+	{status: http.StatusBadGateway, fate: unclear},
+	{status: http.StatusServiceUnavailable, fate: unclear},
+	{status: http.StatusGatewayTimeout, fate: unclear},
+	{status: notSent, fate: again},
+	{status: noAnswer, fate: unclear, once: true},
+	{status: page, fate: again},
+	{status: tokenError, fate: again},
 }
 
-func byStatus(table map[int]fate, status int) fate {
-	if c, ok := table[status]; ok {
-		return c
+// serviceNowOutcomes are those of a call of the instance, whose ids make a repeat harmless.
+var serviceNowOutcomes = []outcome{
+	{status: http.StatusBadRequest, fate: never, why: failRefused},
+	{status: http.StatusUnauthorized, fate: again}, // after one fresh token; a login that is refused may be mended by the admin in time
+	{status: http.StatusForbidden, fate: never, why: failRefused},
+	{status: http.StatusNotFound, fate: never, why: failRefused},
+	{status: http.StatusMethodNotAllowed, fate: never, why: failRefused},
+	{status: http.StatusNotAcceptable, fate: never, why: failRefused},
+	{status: http.StatusRequestTimeout, fate: unclear},
+	{status: http.StatusPreconditionFailed, fate: again},
+	{status: http.StatusRequestEntityTooLarge, fate: never, why: failTooBig},
+	{status: http.StatusUnsupportedMediaType, fate: never, why: failRefused},
+	{status: http.StatusTooManyRequests, fate: again},
+	{status: http.StatusInternalServerError, fate: unclear},
+	{status: http.StatusBadGateway, fate: unclear},
+	{status: http.StatusServiceUnavailable, fate: unclear},
+	{status: http.StatusGatewayTimeout, fate: unclear},
+	{status: notSent, fate: again},
+	{status: noAnswer, fate: unclear},
+	{status: page, fate: again}, // the instance hibernates, or is upgraded
+	{status: refusal, code: "agent", fate: never, why: failNobody},
+	{status: refusal, fate: never, why: failRefused},
+	{status: tokenError, fate: again},
+}
+
+// find returns the outcome of a status with any of the codes. A status that is in no row is judged by its hundred.
+func find(table []outcome, status int, codes ...string) outcome {
+	for _, o := range table {
+		if o.status == status && (o.code == "" || slices.Contains(codes, o.code)) {
+			return o
+		}
 	}
 	if status >= 500 {
-		return unclear
+		return outcome{status: status, fate: unclear}
 	}
-	return never
-}
-
-// An answer is what is known of one send.
-type answer struct {
-	fate       fate
-	why        failure       // if it is given up
-	retryAfter time.Duration // the other side's wish
-	once       bool          // an unclear one is repeated once only
+	return outcome{status: status, fate: never, why: failRefused}
 }
 
 // Sends that are not made, because nobody would want them any more.
@@ -80,80 +117,63 @@ var (
 	errBroken = errors.New("the delivery is not readable")
 )
 
-// classify says what err, of a send in the direction, means.
-func classify(to store.Direction, err error) answer {
+// classify says what err, of a send in the direction, means, and how long the other side wishes to be left alone.
+func classify(to store.Direction, err error) (o outcome, retryAfter time.Duration) {
 	var ae *adapter.Error
 	var se *snow.Error
 	var he *adapter.HostError
 	switch {
 	case err == nil:
-		return answer{fate: done}
+		return outcome{fate: done}, 0
 	case errors.Is(err, errOver):
-		return answer{fate: never, why: failOver}
+		return outcome{fate: never, why: failOver}, 0
 	case errors.Is(err, errBegun):
-		return answer{fate: never, why: failUnclear}
+		return outcome{fate: never, why: failUnclear}, 0
 	case errors.Is(err, errBroken), errors.As(err, &he):
-		return answer{fate: never, why: failBroken}
+		return outcome{fate: never, why: failBroken}, 0
 	case to == store.ToBot:
-		return answer{fate: again, why: failRefused}
+		return outcome{fate: again}, 0
 	case errors.As(err, &ae):
-		return teamsAnswer(ae)
+		return find(teamsOutcomes, teamsStatus(ae), ae.Code, ae.SubCode), ae.RetryAfter
 	case errors.As(err, &se):
-		return serviceNowAnswer(se)
+		return find(serviceNowOutcomes, serviceNowStatus(se), se.Op), se.RetryAfter
 	case errors.Is(err, context.DeadlineExceeded):
-		return answer{fate: unclear, why: failUnclear, once: to == store.ToTeams}
+		return outcome{fate: unclear, once: to == store.ToTeams}, 0
 	default:
-		return answer{fate: again, why: failRefused}
+		return outcome{fate: again}, 0
 	}
 }
 
-func teamsAnswer(e *adapter.Error) answer {
-	a := answer{why: failRefused, retryAfter: e.RetryAfter}
-	switch {
-	case e.StatusCode == 0 && !e.Written, e.Op == "token":
-		a.fate, a.why = again, failTooOld
-	case e.StatusCode == 0:
-		a.fate, a.why, a.once = unclear, failUnclear, true
-	case e.Code == adapter.CodeNotConnector: // a page of something in between
-		a.fate, a.why = again, failTooOld
-	default:
-		a.fate = byStatus(teamsStatus, e.StatusCode)
-		a.once = e.StatusCode == http.StatusInternalServerError || e.StatusCode == http.StatusRequestTimeout
-	}
-	if e.StatusCode == http.StatusForbidden && gone[e.Code] || gone[e.SubCode] {
-		a.why = failBlocked
-	}
-	return a
-}
-
-// gone are the codes that say that the conversation is closed to us until the employee does something.
-var gone = map[string]bool{
-	"BotDisabledByAdmin":         true,
-	"BotNotInConversationRoster": true,
-	"ConversationBlockedByUser":  true,
-	"MessageWritesBlocked":       true,
-}
-
-func serviceNowAnswer(e *snow.Error) answer {
-	a := answer{why: failRefused, retryAfter: e.RetryAfter}
+func teamsStatus(e *adapter.Error) int {
 	switch {
 	case e.Op == "token":
-		a.fate, a.why = again, failTooOld
-	case e.Refused:
-		a.fate = never
-		if e.Op == "agent" {
-			a.why = failNobody
-		}
-	case e.NotJSON:
-		a.fate, a.why = again, failTooOld
+		return tokenError
 	case e.StatusCode == 0 && !e.Written:
-		a.fate, a.why = again, failTooOld
+		return notSent
 	case e.StatusCode == 0:
-		a.fate, a.why = unclear, failUnclear
+		return noAnswer
+	case e.Code == adapter.CodeNotConnector:
+		return page
 	default:
-		a.fate = byStatus(serviceNowStatus, e.StatusCode)
+		return e.StatusCode
 	}
-	return a
+}
+
+func serviceNowStatus(e *snow.Error) int {
+	switch {
+	case e.Op == "token":
+		return tokenError
+	case e.Refused:
+		return refusal
+	case e.NotJSON:
+		return page
+	case e.StatusCode == 0 && !e.Written:
+		return notSent
+	case e.StatusCode == 0:
+		return noAnswer
+	default:
+		return e.StatusCode
+	}
 }
 
 // Backoff between the tries of one delivery: exponential, with full jitter.
@@ -170,6 +190,15 @@ func backoff(failed int) time.Duration {
 	return rand.N(most) + time.Millisecond
 }
 
+// mostWait is the longest that a wish to be left alone is heeded.
+const mostWait = time.Hour
+
+// politely is when to try again after the other side asked for a time: not before, and not all who were asked at once.
+func politely(asked time.Duration) time.Duration {
+	asked = min(asked, mostWait)
+	return asked + rand.N(asked/4+1)
+}
+
 // A decision is what is done about a send.
 type decision struct {
 	fate fate      // done, again or never
@@ -177,26 +206,27 @@ type decision struct {
 	why  failure   // never: why
 }
 
-// unclearMark begins the outcome of an attempt that may have taken effect.
-const unclearMark = "unclear: "
+// Marks that begin the outcome of an attempt which may have taken effect. Stored, so they do not change.
+const (
+	unclearMark = "unclear: "
+	onceMark    = unclearMark + "repeated once: "
+)
 
-// judge decides on a delivery after a send.
-func (r *Rules) judge(to store.Direction, d store.Delivery, err error, now time.Time) decision {
-	a := classify(to, err)
-	if to == store.ToTeams && a.fate == unclear {
-		if r.NeverRepeat || a.once && unclearAttempts(d) > 0 {
-			return decision{fate: never, why: failUnclear}
-		}
+// judge decides on a delivery of a conversation after a send.
+func (r *Rules) judge(to store.Direction, d store.Delivery, s *state, err error, now time.Time) decision {
+	o, retryAfter := classify(to, err)
+	if to == store.ToTeams && o.fate == unclear && (r.NeverRepeat || o.once && repeated(d)) {
+		return decision{fate: never, why: failUnclear}
 	}
-	switch a.fate {
+	switch o.fate {
 	case done:
 		return decision{fate: done}
 	case never:
-		return decision{fate: never, why: a.why}
+		return decision{fate: never, why: o.why}
 	}
-	at := now.Add(max(backoff(d.Failed), min(a.retryAfter, time.Hour)))
-	if at.Sub(d.Accepted) > r.ageLimit(to, d.Kind) {
-		if a.fate == unclear {
+	at := now.Add(max(backoff(d.Failed), politely(retryAfter)))
+	if at.Sub(d.Accepted) > r.ageLimit(to, d, s) {
+		if o.fate == unclear {
 			return decision{fate: never, why: failUnclear}
 		}
 		return decision{fate: never, why: failTooOld}
@@ -204,10 +234,29 @@ func (r *Rules) judge(to store.Direction, d store.Delivery, err error, now time.
 	return decision{fate: again, at: at}
 }
 
-// ageLimit is how old a delivery may be when it is tried again.
-func (r *Rules) ageLimit(to store.Direction, kind string) time.Duration {
+// repeated reports whether the one repeat is used up that some unclear outcomes allow.
+func repeated(d store.Delivery) bool {
+	return slices.ContainsFunc(d.Attempts, func(t store.Attempt) bool { return strings.HasPrefix(t.Outcome, onceMark) })
+}
+
+// outcomeText is what is kept of an attempt: ids and codes.
+func outcomeText(to store.Direction, err error) string {
+	text := err.Error()
+	switch o, _ := classify(to, err); {
+	case o.fate == unclear && o.once:
+		text = onceMark + text
+	case o.fate == unclear:
+		text = unclearMark + text
+	}
+	return cut(text, 200)
+}
+
+// ageLimit is how old a delivery may be when it is tried again. What tells an end or a failure is tried for long, since somebody
+// relies on being told; but not when it holds up a newer session, in which it is no news any more.
+func (r *Rules) ageLimit(to store.Direction, d store.Delivery, s *state) time.Duration {
+	overtaken := s != nil && s.Session != nil && !s.live(d.Session)
 	switch {
-	case kind == kindEnd, kind == kindTicket:
+	case d.Kind == kindFailure, (d.Kind == kindEnd || d.Kind == kindTicket) && !overtaken:
 		return r.EndMaxAge
 	case to == store.ToTicks:
 		return time.Minute

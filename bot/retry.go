@@ -46,7 +46,7 @@ func Retry(ctx context.Context, st store.Store, l store.DeadLetter, o RetryOptio
 	if err != nil && (!o.Force || !errors.Is(err, ErrSessionOver)) {
 		return err
 	}
-	if err != nil && l.Delivery.Kind == kindWords {
+	if err != nil && (l.Delivery.Kind == kindWords || l.Delivery.Kind == kindRemark) {
 		if err := admitWords(ctx, st, &l); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (s *state) mayRetry(l *store.DeadLetter) error {
 		return nil
 	case kind == kindAgent:
 		return fmt.Errorf("%w: the employee's wish for an agent is over", ErrNotRetryable)
-	case kind == kindEnd && l.Lane.Direction == store.ToTeams:
+	case kind == kindFailure, kind == kindEnd && l.Lane.Direction == store.ToTeams:
 		return nil
 	case s.past(id) == nil && l.Lane.Direction != store.ToTeams:
 		return fmt.Errorf("%w: its session ended more than a day ago", ErrNotRetryable)

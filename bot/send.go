@@ -92,7 +92,7 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 			return nil // cancelled before it was sent
 		}
 		return b.requestAgent(ctx, conversation, s, chat, request, e, call)
-	case kindWords:
+	case kindWords, kindRemark:
 		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) {
 			return errOver
 		}
@@ -103,7 +103,7 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 	case kindEnd:
 		call.made = true
 		err := b.snow.End(ctx, chat, request)
-		if classify(store.ToServiceNow, err).fate == never {
+		if o, _ := classify(store.ToServiceNow, err); o.fate == never {
 			b.log.Info("ServiceNow did not take the end of a session; it is over anyway", "session", id, "err", err)
 			return nil
 		}
@@ -130,7 +130,7 @@ func (b *Bot) identify(ctx context.Context, s *state, chat snow.Chat, call *call
 	m, err := b.teams.Member(ctx, s.Ref, person)
 	if err != nil {
 		var ae *adapter.Error
-		if !errors.As(err, &ae) || classify(store.ToTeams, err).fate != never {
+		if o, _ := classify(store.ToTeams, err); !errors.As(err, &ae) || o.fate != never {
 			// Nothing has been asked of ServiceNow, whatever became of the look-up.
 			return chat, fmt.Errorf("look up the employee: %w", errLookup)
 		}

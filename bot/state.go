@@ -85,6 +85,8 @@ type session struct {
 	Warned    bool      `json:"warned,omitempty"`
 	// Broken is the agent's message of which a part was given up: it is not ticked.
 	Broken string `json:"broken,omitempty"`
+	// Explained is why messages of the agent were given up, which the agent was told.
+	Explained failure `json:"explained,omitempty"`
 	// Answered is the card whose question was answered last.
 	Answered string `json:"answered,omitempty"`
 

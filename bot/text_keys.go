@@ -86,11 +86,16 @@ const (
 
 // What the agent reads.
 const (
-	TextEditedPrefix         TextKey = "editedPrefix" // stands before the corrected words
-	TextDeletedNotice        TextKey = "deletedNotice"
-	TextAgentBlocked         TextKey = "agentBlocked"         // the employee blocked or removed the bot
-	TextAgentNotDelivered    TextKey = "agentNotDelivered"    // where there is no delivery report to say so
-	TextAttachmentNotRelayed TextKey = "attachmentNotRelayed" // a file could not be passed on
+	TextEditedPrefix             TextKey = "editedPrefix" // stands before the corrected words
+	TextDeletedNotice            TextKey = "deletedNotice"
+	TextAgentBlocked             TextKey = "agentBlocked"      // the employee blocked or removed the bot
+	TextAgentRemoved             TextKey = "agentRemoved"      // the bot is no longer in the conversation
+	TextAgentDisabled            TextKey = "agentDisabled"     // by an admin
+	TextAgentNotDelivered        TextKey = "agentNotDelivered" // for another reason than the next ones
+	TextAgentNotDeliveredTooOld  TextKey = "agentNotDeliveredTooOld"
+	TextAgentNotDeliveredTooBig  TextKey = "agentNotDeliveredTooBig"
+	TextAgentNotDeliveredUnclear TextKey = "agentNotDeliveredUnclear" // it may have been shown
+	TextAttachmentNotRelayed     TextKey = "attachmentNotRelayed"     // a file could not be passed on
 )
 
 // placeholders are the values of each sentence that has any, in the order of [Texts.Say].

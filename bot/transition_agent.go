@@ -151,6 +151,10 @@ func (c *change) wait(waitTime string) {
 func (c *change) show(it snow.Item) {
 	s := c.state.Session
 	activities := render(c.texts(), c.rules.Resolve, s.ID, it)
+	if len(activities) == 0 && it.FromAgent { // a control that Teams has no form for, and without words
+		c.count("not shown", "")
+		c.tick(store.Delivery{Session: s.ID}, body{MessageID: receiptID(it)}, true)
+	}
 	for i, a := range activities {
 		b := body{Activity: a, MessageID: receiptID(it), Part: i < len(activities)-1, Agent: it.FromAgent}
 		c.send(store.ToTeams, kindText, s.ID, b)

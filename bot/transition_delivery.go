@@ -47,6 +47,9 @@ func (e *sentEvent) apply(c *change) {
 	case e.delivery.Kind == kindTurn:
 		e.answer(c)
 	case e.to == store.ToTeams:
+		if e.body.Agent && c.state.live(id) {
+			c.state.Session.Explained = ""
+		}
 		c.tick(e.delivery, e.body, false)
 	}
 }
@@ -91,7 +94,7 @@ const handoff = "handoff.initiate"
 
 // tick reports to the agent what became of a message.
 func (c *change) tick(d store.Delivery, b body, failed bool) {
-	if failed && c.state.live(d.Session) {
+	if failed && b.Part && c.state.live(d.Session) { // what follows of it must not say that all went well
 		c.state.Session.Broken = b.MessageID
 	}
 	broken := c.state.live(d.Session) && c.state.Session.Broken == b.MessageID
@@ -109,14 +112,20 @@ func (c *change) tick(d store.Delivery, b body, failed bool) {
 type failure string
 
 const (
-	failTooOld  failure = "too old"
-	failRefused failure = "refused"
-	failUnclear failure = "unclear"
-	failBlocked failure = "bot blocked"
-	failNobody  failure = "nobody there"
-	failOver    failure = "session over"
-	failBroken  failure = "not readable"
+	failTooOld   failure = "too old"
+	failTooBig   failure = "too big"
+	failRefused  failure = "refused"
+	failUnclear  failure = "unclear"
+	failBlocked  failure = "bot blocked"
+	failRemoved  failure = "bot removed"
+	failDisabled failure = "bot disabled"
+	failNobody   failure = "nobody there"
+	failOver     failure = "session over"
+	failBroken   failure = "not readable"
 )
+
+// shutOut reports whether the conversation is closed to us until the employee or an admin does something.
+func (f failure) shutOut() bool { return f == failBlocked || f == failRemoved || f == failDisabled }
 
 // A failedEvent says that a delivery was given up. Somebody is always told.
 type failedEvent struct {
@@ -143,8 +152,8 @@ func (e *failedEvent) apply(c *change) {
 		}
 		c.end(ending{reason: Failed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld, ticket: true})
 	case kindWords:
-		c.notice(t.Say(notDelivered(e.why)))
-		c.offer(e.body.Text, button{Verb: verbAgain, Session: id, Title: t.Say(TextButtonSendAgain), Text: e.body.Text})
+		c.undelivered(id, e.body.Text, e.why)
+	case kindRemark:
 	case kindTicket:
 		c.state.Ticket, c.state.Offer = "", id
 		c.offer(t.Say(TextTicketFailed), button{Verb: verbTicket, Session: id, Title: t.Say(TextButtonTicket)})
@@ -153,14 +162,52 @@ func (e *failedEvent) apply(c *change) {
 	default:
 		if e.to == store.ToTeams {
 			c.tick(e.delivery, e.body, true)
-			if e.body.Agent && c.state.live(id) && e.why != failBlocked && (e.body.MessageID == "" || !c.rules.Ticks || c.facts.ticksOff) {
-				c.send(store.ToServiceNow, kindWords, id, body{Text: c.agentTexts().Say(TextAgentNotDelivered)})
+			if e.body.Agent && c.state.live(id) && !e.why.shutOut() {
+				e.explain(c)
 			}
-			if e.why == failBlocked && (id == "" || c.state.live(id)) {
-				c.blocked()
+			if e.why.shutOut() && (id == "" || c.state.live(id)) {
+				c.blocked(e.why)
 			}
 		}
 	}
+}
+
+// explain tells the agent why a message was not delivered: once for a series of messages, whose reports say which they were,
+// and each time where there is no report.
+func (e *failedEvent) explain(c *change) {
+	s := c.state.Session
+	reported := e.body.MessageID != "" && c.rules.Ticks && !c.facts.ticksOff
+	if reported && s.Explained == e.why {
+		return
+	}
+	s.Explained = e.why
+	key := TextAgentNotDelivered
+	switch e.why {
+	case failTooOld:
+		key = TextAgentNotDeliveredTooOld
+	case failTooBig:
+		key = TextAgentNotDeliveredTooBig
+	case failUnclear:
+		key = TextAgentNotDeliveredUnclear
+	default:
+	}
+	c.send(store.ToServiceNow, kindRemark, s.ID, body{Text: c.agentTexts().Say(key)})
+}
+
+// shownWords is how many characters of words that were not delivered their writer is shown, to know them by.
+const shownWords = 1000
+
+// undelivered tells the employee that words were not delivered, with a button that sends them again. Words that are too long
+// for a button have to be written again.
+func (c *change) undelivered(session, text string, why failure) {
+	t := c.texts()
+	told := t.Say(notDelivered(why))
+	a := plain(told)
+	if 2*envelopeBytes+jsonBytes(text) <= messageBytes {
+		again := button{Verb: verbAgain, Session: session, Title: t.Say(TextButtonSendAgain), Text: text}
+		a = cardActivity(told, elements{textBlock(told), subtle(cut(text, shownWords))}, elements{submit(again)})
+	}
+	c.send(store.ToTeams, kindFailure, c.sessionID(), body{Activity: a})
 }
 
 // notDelivered is what the employee is told of words that were given up.
@@ -170,7 +217,7 @@ func notDelivered(why failure) TextKey {
 		return TextNoticeNotDeliveredTooOld
 	case failOver:
 		return TextNoticeNotDeliveredOver
-	case failRefused:
+	case failRefused, failTooBig:
 		return TextNoticeNotDeliveredRefused
 	default:
 		return TextNoticeNotDelivered

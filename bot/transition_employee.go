@@ -173,7 +173,7 @@ func (e *employeeEvent) membership(c *change) {
 	switch {
 	case removed:
 		c.state.Installed = false
-		c.blocked()
+		c.blocked(failRemoved)
 	case added && !c.state.Installed:
 		c.state.Installed = true
 		c.send(store.ToBot, kindTurn, "", body{Activity: a, Owner: c.state.Owner})
@@ -248,14 +248,21 @@ func (c *change) leave() {
 	c.end(ending{reason: EndedByEmployee, text: c.texts().Say(TextNoticeEndedByEmployee), tell: true})
 }
 
-// blocked ends the session because Teams does not let us write any more. The agent is told.
-func (c *change) blocked() {
+// shutOutTexts are what the agent is told of each way of being shut out.
+var shutOutTexts = map[failure]TextKey{
+	failBlocked:  TextAgentBlocked,
+	failRemoved:  TextAgentRemoved,
+	failDisabled: TextAgentDisabled,
+}
+
+// blocked ends the session because Teams does not let us write any more. The agent is told why.
+func (c *change) blocked(why failure) {
 	s := c.state.Session
 	if s == nil {
 		return
 	}
 	if s.Phase == connected {
-		c.send(store.ToServiceNow, kindWords, s.ID, body{Text: c.agentTexts().Say(TextAgentBlocked)})
+		c.send(store.ToServiceNow, kindRemark, s.ID, body{Text: c.agentTexts().Say(shutOutTexts[why])})
 	}
 	c.end(ending{reason: BotBlocked, text: c.texts().Say(TextNoticeFailed), tell: true})
 }

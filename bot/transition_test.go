@@ -470,24 +470,6 @@ func TestButtonsAnswer(t *testing.T) {
 	}
 }
 
-func TestAPartThatWasLostIsNotTickedAway(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	id := w.connect()
-	part := store.Delivery{ID: "p1", Kind: kindText, Session: id}
-	got := kinds(w.do(&failedEvent{to: store.ToTeams, delivery: part, body: body{MessageID: "m", Part: true, Agent: true}, why: failRefused}))
-	if !slices.Equal(got, []string{"ticks tick"}) {
-		t.Fatalf("a lost part sent %v, want its failure", got)
-	}
-	if got := w.do(&sentEvent{to: store.ToTeams, delivery: store.Delivery{ID: "p2", Kind: kindText, Session: id}, body: body{MessageID: "m", Agent: true}}); len(got) != 0 {
-		t.Errorf("the last part sent %v, though another was lost", kinds(got))
-	}
-	without := body{Agent: true} // no id to report by
-	if got := kinds(w.do(&failedEvent{to: store.ToTeams, delivery: part, body: without, why: failRefused})); !slices.Equal(got, []string{"servicenow words"}) {
-		t.Errorf("a lost message without an id sent %v, want words to the agent", got)
-	}
-}
-
 func TestARecordIsFoundByThePeopleWhoWrote(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
