@@ -29,7 +29,7 @@ const adminLimit = 10 * time.Second
 // adminRoutes adds the admin API to the router of the admin listener. Without a token there is none.
 func adminRoutes(r *mux.Router, sv *service, token string) {
 	if token = strings.TrimSpace(token); token != "" {
-		r.PathPrefix(adminPath + "/").Handler(guarded(token, newAdminAPI(sv.store, sv.log), sv.log))
+		r.PathPrefix(adminPath + "/").Handler(guarded(token, newAdminAPI(sv.store.Store, sv.log), sv.log))
 	}
 }
 

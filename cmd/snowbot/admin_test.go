@@ -66,7 +66,7 @@ func openStore(t *testing.T, path string, now func() time.Time) *bolt.Store {
 // onStore is a client on a store of this process.
 func onStore(t *testing.T, path string) *adminClient {
 	t.Helper()
-	c, err := (&storeSettings{DatabaseURL: "bbolt:" + path, DataKey: complete()["DATA_ENCRYPTION_KEY"]}).openLocal()
+	c, err := (&storeSettings{DatabaseURL: databaseURL("bbolt:" + path), DataKey: complete()["DATA_ENCRYPTION_KEY"]}).openLocal(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

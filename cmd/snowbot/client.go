@@ -21,10 +21,10 @@ import (
 
 // storeSettings are what a command needs that looks into the store.
 type storeSettings struct {
-	AdminListenAddr string `env:"ADMIN_LISTEN_ADDR" default:"127.0.0.1:3979" help:"Where the running service serves its admin API."`
-	AdminToken      string `env:"ADMIN_TOKEN" help:"Bearer token of the admin API."`
-	DatabaseURL     string `env:"DATABASE_URL" name:"database-url" default:"bbolt:snowbot.db" help:"Opened when no service runs."`
-	DataKey         string `env:"DATA_ENCRYPTION_KEY" name:"data-encryption-key" help:"Needed when no service runs."`
+	AdminListenAddr string      `env:"ADMIN_LISTEN_ADDR" default:"127.0.0.1:3979" help:"Where the running service serves its admin API."`
+	AdminToken      string      `env:"ADMIN_TOKEN" help:"Bearer token of the admin API."`
+	DatabaseURL     databaseURL `env:"DATABASE_URL" name:"database-url" default:"bbolt:snowbot.db" help:"Opened when no service runs."`
+	DataKey         string      `env:"DATA_ENCRYPTION_KEY" name:"data-encryption-key" help:"Needed when no service runs."`
 }
 
 // An adminClient speaks with the admin API: that of the running service, or one of its own on a store that nobody uses.
@@ -59,7 +59,7 @@ func (s *storeSettings) open(ctx context.Context) (*adminClient, error) {
 		return nil, fmt.Errorf("what listens at ADMIN_LISTEN_ADDR does not answer as a snowbot: %w", err)
 	}
 	c.http.CloseIdleConnections()
-	local, err := s.openLocal()
+	local, err := s.openLocal(ctx)
 	if err != nil && p != nil {
 		return nil, fmt.Errorf("%w\n(something listens at ADMIN_LISTEN_ADDR; if it is the service, start it with ADMIN_TOKEN and set the same here)", err)
 	}

@@ -2,23 +2,21 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 
 	"snowbot/store"
-	"snowbot/store/bolt"
 )
 
 // openLocal opens the store itself and serves the admin API on it, to this process only.
-func (s *storeSettings) openLocal() (*adminClient, error) {
+func (s *storeSettings) openLocal(ctx context.Context) (*adminClient, error) {
 	var e settingsError
-	path, err := (&settings{DatabaseURL: s.DatabaseURL}).boltPath()
-	if err != nil {
+	if err := s.DatabaseURL.check(); err != nil {
 		e.problems = append(e.problems, "DATABASE_URL "+err.Error())
 	}
 	keys, err := store.ParseKeyring(s.DataKey)
@@ -28,18 +26,18 @@ func (s *storeSettings) openLocal() (*adminClient, error) {
 	if len(e.problems) > 0 {
 		return nil, &e
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // opening would make one
-		return nil, fmt.Errorf("no service runs, and there is no database at %s", path)
-	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	st, err := bolt.Open(bolt.Options{Path: path, Keys: keys, Log: log})
+	db, err := s.DatabaseURL.open(ctx, databaseOptions{keys: keys, log: log})
+	if errors.As(err, new(*noDatabaseError)) {
+		return nil, fmt.Errorf("no service runs, and %w", err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &adminClient{
 		base:  "http://local",
-		http:  &http.Client{Transport: localTransport{newAdminAPI(st, log)}},
-		close: st.Close,
+		http:  &http.Client{Transport: localTransport{newAdminAPI(db.Store, log)}},
+		close: db.Close,
 	}, nil
 }
 

@@ -32,6 +32,10 @@ type config struct {
 		DeadLetters   time.Duration `yaml:"deadLetters"`   // 720h
 		Conversations time.Duration `yaml:"conversations"` // 9600h
 	} `yaml:"keep"`
+	// Database says how a PostgreSQL database is used.
+	Database struct {
+		Migrate *bool `yaml:"migrate"` // serve brings the schema up to date by itself; true
+	} `yaml:"database"`
 	// Phrases are further whole messages that ask for an agent.
 	Phrases []string `yaml:"phrases"`
 	// Context are context variables of every request for an agent.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -13,17 +12,16 @@ import (
 	"strings"
 
 	"snowbot/store"
-	"snowbot/store/bolt"
+	"snowbot/store/postgres"
 )
 
-// checkDatabase opens the store, unless the running service has it. A file that is not there yet is not made.
+// checkDatabase opens the store, unless it is a file that the running service has. What is not there yet is not made.
 func checkDatabase(ctx context.Context, s *settings) []finding {
 	key := func(f finding) finding { f.Check = "encryption key"; return f }
-	path, err := s.boltPath()
-	if err != nil {
+	if err := s.DatabaseURL.check(); err != nil {
 		return []finding{failed("DATABASE_URL "+err.Error(), "correct DATABASE_URL"), key(skipped("there is no database to try it on"))}
 	}
-	if runs(ctx, s) {
+	if !s.DatabaseURL.isPostgres() && runs(ctx, s) {
 		return []finding{ok("in use by the running service"), key(skipped("the running service has the database"))}
 	}
 	keys, err := store.ParseKeyring(s.DataKey)
@@ -33,21 +31,32 @@ func checkDatabase(ctx context.Context, s *settings) []finding {
 			key(failed(err.Error(), "make a key with `snowbot keygen`, or set the one the database was made with")),
 		}
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return []finding{checkDirectory(path), key(ok("a key; there is no database yet that it would have to fit"))}
-	}
-	st, err := bolt.Open(bolt.Options{Path: path, Keys: keys, Log: slog.New(slog.DiscardHandler)})
+	db, err := s.DatabaseURL.open(ctx, databaseOptions{keys: keys, log: slog.New(slog.DiscardHandler)})
+	var none *noDatabaseError
+	var schema *postgres.SchemaError
 	switch {
+	case errors.As(err, &none):
+		return []finding{checkDirectory(none.path), key(ok("a key; there is no database yet that it would have to fit"))}
+	case errors.As(err, &schema) && schema.Have == 0:
+		return []finding{ok("answers; the tables will be made at the first start"), key(ok("a key; there is no database yet that it would have to fit"))}
+	case errors.As(err, &schema) && schema.Have < schema.Want:
+		return []finding{ok(fmt.Sprintf("answers; the next start will bring it from schema %d to %d", schema.Have, schema.Want)), key(skipped("tried after that"))}
 	case errors.Is(err, store.ErrWrongKey):
 		return []finding{ok("is a store of snowbot"), key(failed(err.Error(), "set DATA_ENCRYPTION_KEY to the key the database was made with; new keys go before it, separated by a comma"))}
+	case err != nil && s.DatabaseURL.isPostgres():
+		return []finding{failed(err.Error(), "check host, port, user, password and sslmode in DATABASE_URL, and that the server lets this machine in"), key(skipped("the database does not open"))}
 	case err != nil:
 		return []finding{failed(err.Error(), "see above; if a service has the file, run this on its machine with its ADMIN_LISTEN_ADDR"), key(skipped("the database does not open"))}
 	}
-	detail := "opens: " + path
-	if stats, err := st.Stats(ctx); err == nil {
-		detail = fmt.Sprintf("opens: %s, %d live sessions, %d dead letters", path, stats.Live, stats.DeadLetters)
+	what := "opens"
+	if path, err := s.DatabaseURL.path(); err == nil {
+		what += ": " + path
 	}
-	if err := st.Close(); err != nil {
+	detail := what
+	if stats, err := db.Stats(ctx); err == nil {
+		detail = fmt.Sprintf("%s, %d live sessions, %d dead letters", what, stats.Live, stats.DeadLetters)
+	}
+	if err := db.Close(); err != nil {
 		return []finding{failed(err.Error(), "look at the disk"), key(ok("fits the database"))}
 	}
 	return []finding{ok(detail), key(ok("fits the database"))}

@@ -16,6 +16,7 @@ type commands struct {
 	Doctor      doctorCommand      `cmd:"" help:"Check the settings, the database and both platforms, and say what to do."`
 	Sessions    sessionsCommand    `cmd:"" help:"List the live sessions."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Look at what was given up, and send or drop it."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the schema of a PostgreSQL database up to date."`
 	Manifest    manifestCommand    `cmd:"" help:"Build and check the Teams app package."`
 	Bench       benchCommand       `cmd:"" help:"Measure the service on this machine, with Teams and ServiceNow emulated."`
 	BenchPeer   benchPeerCommand   `cmd:"" hidden:""`

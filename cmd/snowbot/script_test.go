@@ -2,15 +2,48 @@ package main
 
 import (
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"snowbot/store/postgres/postgrestest"
 )
 
 // TestMain makes "snowbot" a command for the scripts in testdata/script, and for every process the tests start: the
 // same code as the binary's, with the race detector if the tests have it.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"snowbot": func() { os.Exit(run()) }})
+	testscript.Main(withServer{m}, map[string]func(){"snowbot": func() { os.Exit(run()) }})
+}
+
+// withServer runs the tests, and ends the PostgreSQL server if one of them has started it.
+type withServer struct{ tests *testing.M }
+
+// Run implements testscript.TestingM.
+func (w withServer) Run() int {
+	code := w.tests.Run()
+	if postgresServer.server != nil {
+		postgresServer.server.Stop()
+	}
+	return code
+}
+
+// postgresServer is the server of all tests that do not harm it. The first of them starts it.
+var postgresServer struct {
+	once   sync.Once
+	server *postgrestest.Server
+	err    error
+}
+
+// newSchema returns the URL of an empty PostgreSQL schema of the test's own.
+func newSchema(t *testing.T) string {
+	t.Helper()
+	p := &postgresServer
+	p.once.Do(func() { p.server, p.err = postgrestest.Start(postgrestest.Options{}) })
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.server.Schema(t, t.TempDir())
 }
 
 func TestScripts(t *testing.T) {

@@ -24,7 +24,6 @@ import (
 	"snowbot/bot"
 	"snowbot/snow"
 	"snowbot/store"
-	"snowbot/store/bolt"
 )
 
 type serveCommand struct {
@@ -44,10 +43,13 @@ const (
 	drainAll      = 10 * time.Second
 )
 
+// databasePatience is how long a start waits for a database server that does not answer yet.
+const databasePatience = time.Minute
+
 // A service is everything that runs.
 type service struct {
 	log      *slog.Logger
-	store    *bolt.Store
+	store    *database
 	verifier *adapter.Verifier
 	snow     *snow.Client
 	bot      *bot.Bot
@@ -66,7 +68,7 @@ func serve(ctx context.Context, s *settings, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sv, err := newService(s, conf, slog.New(slog.NewJSONHandler(logs, nil)))
+	sv, err := newService(ctx, s, conf, slog.New(slog.NewJSONHandler(logs, nil)))
 	if err != nil {
 		return err
 	}
@@ -91,7 +93,7 @@ func listen(ctx context.Context, name, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-func newService(s *settings, conf config, log *slog.Logger) (_ *service, err error) {
+func newService(ctx context.Context, s *settings, conf config, log *slog.Logger) (_ *service, err error) {
 	sv := &service{log: log}
 	defer func() {
 		if err != nil {
@@ -131,11 +133,8 @@ func newService(s *settings, conf config, log *slog.Logger) (_ *service, err err
 	if err != nil {
 		return nil, fmt.Errorf("DATA_ENCRYPTION_KEY: %w", err)
 	}
-	path, err := s.boltPath()
-	if err != nil {
-		return nil, err
-	}
-	if sv.store, err = bolt.Open(bolt.Options{Path: path, Keys: keys, Log: log}); err != nil {
+	create := conf.Database.Migrate == nil || *conf.Database.Migrate || !s.DatabaseURL.isPostgres()
+	if sv.store, err = s.DatabaseURL.open(ctx, databaseOptions{keys: keys, log: log, create: create, patience: databasePatience}); err != nil {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
@@ -143,8 +142,8 @@ func newService(s *settings, conf config, log *slog.Logger) (_ *service, err err
 	rules := conf.rules(s)
 	rules.Resolve = sv.snow.Resolve
 	if sv.bot, err = bot.New(bot.Options{
-		Store: sv.store, Teams: connector, ServiceNow: sv.snow, AppID: s.AppID,
-		Rules: rules, PossibleRepeats: sv.store.PossibleRepeats(), Metrics: registry, Log: log,
+		Store: sv.store.Store, Teams: connector, ServiceNow: sv.snow, AppID: s.AppID,
+		Rules: rules, PossibleRepeats: sv.store.repeats, Metrics: registry, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -201,11 +200,11 @@ func (sv *service) alive(w http.ResponseWriter, _ *http.Request) { answer(w, htt
 func (sv *service) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
-	switch _, err := sv.store.Stats(ctx); {
+	switch err := sv.store.ready(ctx); {
 	case sv.draining.Load():
 		answer(w, http.StatusServiceUnavailable, "shutting down")
 	case err != nil:
-		answer(w, http.StatusServiceUnavailable, "store not open")
+		answer(w, http.StatusServiceUnavailable, "the database takes no commits")
 	case !sv.verifier.Ready():
 		answer(w, http.StatusServiceUnavailable, "signing keys not loaded")
 	default:
@@ -238,8 +237,8 @@ func (sv *service) run(ctx context.Context, public, admin net.Listener) error {
 	g.Go(func() error { return sv.bot.Run(taking) })
 	g.Go(func() error {
 		select {
-		case <-sv.store.Failed():
-			return fmt.Errorf("the store failed; nothing more is accepted: %w", sv.store.Err())
+		case <-sv.store.failed:
+			return fmt.Errorf("the store failed; nothing more is accepted: %w", sv.store.err())
 		case <-taking.Done():
 			return nil
 		}

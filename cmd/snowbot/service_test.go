@@ -58,7 +58,8 @@ func (l *lockedBuffer) String() string {
 
 const rigSecret = "rig-webhook-secret"
 
-func newRig(t *testing.T, o snowtest.Options) *rig {
+// newRig starts everything. Variables given come on top.
+func newRig(t *testing.T, o snowtest.Options, more ...string) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	var err error
@@ -84,6 +85,7 @@ func newRig(t *testing.T, o snowtest.Options) *rig {
 	} {
 		r.env = append(r.env, k+"="+v)
 	}
+	r.env = append(r.env, more...)
 	r.start()
 	t.Cleanup(func() { r.kill() })
 	r.mia = r.teams.AddUser(adaptertest.User{Name: "Mia Khan", Email: "mia.khan@example.com"})
@@ -128,6 +130,16 @@ func (r *rig) start() {
 	r.teams.SetBot("http://" + r.addr + "/api/messages")
 	r.snow.SetWebhook("http://"+r.addr+"/api/v1/snowBot/receiveMessage", rigSecret)
 	r.until("ready", func() bool { return r.get("http://"+r.addr+"/readyz") == http.StatusOK })
+}
+
+// file writes a file and returns its path.
+func (r *rig) file(name, content string) string {
+	r.t.Helper()
+	path := filepath.Join(r.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
 }
 
 // kill ends the process as a power cut would.

@@ -46,9 +46,9 @@ type settings struct {
 	WebhookUser   string `env:"WEBHOOK_BASIC_USER" name:"webhook-basic-user" help:"Also accept HTTP Basic with this user and the same secrets."`
 	WebhookHeader string `env:"WEBHOOK_HEADER" help:"Also accept this header with the same secrets."`
 
-	DatabaseURL string `env:"DATABASE_URL" name:"database-url" default:"bbolt:snowbot.db" help:"Where conversations are kept: bbolt: and a path."`
-	DataKey     string `env:"DATA_ENCRYPTION_KEY" name:"data-encryption-key" help:"Base64 of 32 bytes; see snowbot keygen. A comma-separated list: the first seals, all open. **Required.**"`
-	AdminToken  string `env:"ADMIN_TOKEN" help:"Bearer token of the admin API, which is off without it."`
+	DatabaseURL databaseURL `env:"DATABASE_URL" name:"database-url" default:"bbolt:snowbot.db" help:"Where conversations are kept: bbolt: and a path, for one process, or postgres://user:password@host/database, for several."`
+	DataKey     string      `env:"DATA_ENCRYPTION_KEY" name:"data-encryption-key" help:"Base64 of 32 bytes; see snowbot keygen. A comma-separated list: the first seals, all open. **Required.**"`
+	AdminToken  string      `env:"ADMIN_TOKEN" help:"Bearer token of the admin API, which is off without it."`
 
 	TeamsPacing   string `env:"TEAMS_PACING" default:"on" help:"on, or off: no rate windows and no merging of waiting messages; Retry-After is honoured all the same."`
 	UnclearSends  string `env:"UNCLEAR_SENDS" default:"retry" help:"retry, or never-repeat: a message to Teams whose fate is unclear is reported as failed rather than shown twice."`
@@ -118,7 +118,7 @@ func (s *settings) check() error {
 	} else if _, err := store.ParseKeyring(s.DataKey); err != nil {
 		add("DATA_ENCRYPTION_KEY: %v", err)
 	}
-	if _, err := s.boltPath(); err != nil {
+	if err := s.DatabaseURL.check(); err != nil {
 		add("DATABASE_URL %v", err)
 	}
 	oneOf("UNCLEAR_SENDS", s.UnclearSends, "retry", "never-repeat")
@@ -129,18 +129,6 @@ func (s *settings) check() error {
 	}
 	slices.Sort(e.problems)
 	return &e
-}
-
-// boltPath is the path of the database file.
-func (s *settings) boltPath() (string, error) {
-	path, ok := strings.CutPrefix(s.DatabaseURL, "bbolt:")
-	if !ok {
-		return "", errors.New("has to be bbolt: and a path, such as bbolt:/var/lib/snowbot/snowbot.db")
-	}
-	if path = strings.TrimPrefix(path, "//"); path == "" {
-		return "", errors.New("names no file")
-	}
-	return path, nil
 }
 
 // tenants are those whose employees may use the bot.

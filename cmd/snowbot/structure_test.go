@@ -45,18 +45,19 @@ func packages(t *testing.T) []listed {
 func TestArrows(t *testing.T) {
 	t.Parallel()
 	may := map[string][]string{
-		"snowbot/adapter":             {},
-		"snowbot/adapter/adaptertest": {"snowbot/adapter"},
-		"snowbot/snow":                {},
-		"snowbot/snow/snowtest":       {"snowbot/snow"},
-		"snowbot/store":               {},
-		"snowbot/store/bolt":          {"snowbot/store"},
-		"snowbot/store/postgres":      {"snowbot/store"},
-		"snowbot/store/storetest":     {"snowbot/store"},
-		"snowbot/bot":                 {"snowbot/adapter", "snowbot/snow", "snowbot/store"},
-		"snowbot/bot/history":         {"snowbot/adapter", "snowbot/adapter/adaptertest", "snowbot/snow", "snowbot/snow/snowtest", "snowbot/store", "snowbot/store/bolt", "snowbot/bot"},
-		"snowbot/manifest":            {},
-		"snowbot/cmd/snowbot":         nil, // wires everything
+		"snowbot/adapter":                     {},
+		"snowbot/adapter/adaptertest":         {"snowbot/adapter"},
+		"snowbot/snow":                        {},
+		"snowbot/snow/snowtest":               {"snowbot/snow"},
+		"snowbot/store":                       {},
+		"snowbot/store/bolt":                  {"snowbot/store"},
+		"snowbot/store/postgres":              {"snowbot/store"},
+		"snowbot/store/postgres/postgrestest": {},
+		"snowbot/store/storetest":             {"snowbot/store"},
+		"snowbot/bot":                         {"snowbot/adapter", "snowbot/snow", "snowbot/store"},
+		"snowbot/bot/history":                 {"snowbot/adapter", "snowbot/adapter/adaptertest", "snowbot/snow", "snowbot/snow/snowtest", "snowbot/store", "snowbot/store/bolt", "snowbot/bot"},
+		"snowbot/manifest":                    {},
+		"snowbot/cmd/snowbot":                 nil, // wires everything
 	}
 	for _, p := range packages(t) {
 		allowed, known := may[p.ImportPath]

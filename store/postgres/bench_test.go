@@ -5,10 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +12,7 @@ import (
 
 	"snowbot/store"
 	"snowbot/store/postgres"
+	"snowbot/store/postgres/postgrestest"
 )
 
 // BenchmarkMessages takes messages through Apply, Claim and Settle, as many at a time as there are writers,
@@ -24,12 +21,12 @@ import (
 func BenchmarkMessages(b *testing.B) {
 	for _, writers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			own, err := startServer(true)
+			own, err := postgrestest.Start(postgrestest.Options{Fsync: true, Own: true})
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Cleanup(own.stop)
-			s := open(b, postgres.Options{URL: own.schema(b, b.Name())})
+			b.Cleanup(own.Stop)
+			s := open(b, postgres.Options{URL: own.Schema(b, b.Name())})
 			body, data := bytes.Repeat([]byte("b"), 400), bytes.Repeat([]byte("d"), 1000)
 			var n, settled atomic.Int64
 			ctx, cancel := context.WithCancel(b.Context())
@@ -66,7 +63,7 @@ func BenchmarkMessages(b *testing.B) {
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/applied.Seconds(), "applies/s")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-			b.ReportMetric(float64(own.cpu(b).Microseconds())/float64(b.N), "server-us/message")
+			b.ReportMetric(float64(own.CPU(b).Microseconds())/float64(b.N), "server-us/message")
 		})
 	}
 }
@@ -75,12 +72,12 @@ func BenchmarkMessages(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			own, err := startServer(true)
+			own, err := postgrestest.Start(postgrestest.Options{Fsync: true, Own: true})
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Cleanup(own.stop)
-			s := open(b, postgres.Options{URL: own.schema(b, b.Name())})
+			b.Cleanup(own.Stop)
+			s := open(b, postgres.Options{URL: own.Schema(b, b.Name())})
 			data := bytes.Repeat([]byte("d"), 1000)
 			var n atomic.Int64
 			var wg sync.WaitGroup
@@ -101,7 +98,7 @@ func BenchmarkApply(b *testing.B) {
 			}
 			wg.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "applies/s")
-			b.ReportMetric(float64(own.cpu(b).Microseconds())/float64(b.N), "server-us/apply")
+			b.ReportMetric(float64(own.CPU(b).Microseconds())/float64(b.N), "server-us/apply")
 		})
 	}
 }
@@ -129,32 +126,4 @@ func drainAll(ctx context.Context, b *testing.B, s store.Store, settled *atomic.
 		}
 		settled.Add(int64(len(l.Deliveries)))
 	}
-}
-
-// cpu returns the time that the processors have spent on the server's processes that live.
-func (s *server) cpu(b *testing.B) time.Duration {
-	b.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	pid, err := os.ReadFile(filepath.Join(s.dir, "data", "postmaster.pid"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	master, _, _ := strings.Cut(string(pid), "\n")
-	var ticks int
-	for _, name := range stats {
-		stat, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(rest); fields[1] == master {
-			user, _ := strconv.Atoi(fields[11])
-			system, _ := strconv.Atoi(fields[12])
-			ticks += user + system
-		}
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
 }

@@ -20,8 +20,9 @@ import (
 
 // Options say where the database is and what it may take.
 type Options struct {
-	// URL of the database, postgres://…, with the parameters of libpq and of the server. Without sslmode,
-	// TLS is demanded of every host that is not this machine. Search_path chooses a schema.
+	// URL of the database, postgres://…, with the parameters of libpq, of the pool (pool_max_conns) and of the server
+	// (statement_timeout, lock_timeout, search_path, which chooses a schema). Without sslmode, TLS is demanded of every host
+	// that is not this machine.
 	URL string
 	// Keys seal what is kept. Required.
 	Keys *store.Keyring
@@ -29,11 +30,11 @@ type Options struct {
 	Now func() time.Time
 	// Log gets what an operator should know; nothing is logged when nil.
 	Log *slog.Logger
-	// MaxConns bounds the connections, to which one for notifications comes; 16 when zero, and at least
-	// twice the four that commit.
+	// MaxConns bounds the connections, to which one for notifications comes; what the URL says when zero, or 16, and at
+	// least twice the four that commit.
 	MaxConns int
-	// StatementTimeout bounds each statement and LockTimeout each wait for a row, by the server; 10 s and
-	// 5 s when zero.
+	// StatementTimeout bounds each statement and LockTimeout each wait for a row, by the server; what the URL says when
+	// zero, or 10 s and 5 s.
 	StatementTimeout, LockTimeout time.Duration
 	// Migrate lets Open bring the schema up to date. Without it an old schema is refused.
 	Migrate bool
@@ -48,6 +49,9 @@ const (
 
 // withDefaults fills in what was left out, and refuses what makes no sense.
 func (o Options) withDefaults() (Options, error) {
+	if err := o.fromURL(); err != nil {
+		return o, err
+	}
 	if o.StatementTimeout < 0 || o.LockTimeout < 0 {
 		return o, errors.New("a time-out of the database is negative")
 	}
@@ -70,6 +74,43 @@ func (o Options) withDefaults() (Options, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
+}
+
+// fromURL takes from the URL what the options leave open.
+func (o *Options) fromURL() error {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return errors.New("the database's URL is malformed") // its error would tell the URL
+	}
+	q := u.Query()
+	if v := q.Get("pool_max_conns"); v != "" && o.MaxConns == 0 {
+		if o.MaxConns, err = strconv.Atoi(v); err != nil || o.MaxConns <= 0 {
+			return errors.New("pool_max_conns in the database's URL is no number of connections")
+		}
+	}
+	for name, to := range map[string]*time.Duration{"statement_timeout": &o.StatementTimeout, "lock_timeout": &o.LockTimeout} {
+		if v := q.Get(name); v != "" && *to == 0 {
+			if *to, err = parseTimeout(v); err != nil || *to <= 0 {
+				return fmt.Errorf("%s in the database's URL is no time-out: say milliseconds, or a time such as 10s", name)
+			}
+		}
+	}
+	return nil
+}
+
+// parseTimeout reads a time-out as PostgreSQL writes it: milliseconds, or with a unit.
+func parseTimeout(s string) (time.Duration, error) {
+	if ms, err := strconv.ParseInt(s, 10, 32); err == nil {
+		return time.Duration(ms) * time.Millisecond, nil
+	}
+	return time.ParseDuration(strings.Replace(s, "min", "m", 1))
+}
+
+// CheckURL says what is wrong with the URL of a database, as far as that can be seen without connecting. It does not tell
+// the password.
+func CheckURL(url string) error {
+	_, err := poolConfig(Options{URL: url})
+	return err
 }
 
 // sqlDurable makes commits durable on a server that is set up not to bother.

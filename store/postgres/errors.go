@@ -19,6 +19,19 @@ type databaseError struct {
 func (e *databaseError) Error() string { return "database: " + e.err.Error() }
 func (e *databaseError) Unwrap() error { return e.err }
 
+// ErrUnreachable means that Open could not connect, for a reason that may pass: nobody answers, or the server is starting
+// or going down. A wrong password or a database that does not exist are other errors.
+var ErrUnreachable = errors.New("the database cannot be reached")
+
+// unreachable says of an attempt to connect what came of it.
+func unreachable(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && !strings.HasPrefix(pg.Code, "57P") && pg.Code != "53300" {
+		return fmt.Errorf("cannot connect to the database: %w", err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
 // An UnclearError means that the answer to a commit was lost, and that it could not be found out either
 // before the store was closed or for half an hour. The change may have been made.
 type UnclearError struct{ Err error }

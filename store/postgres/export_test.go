@@ -1,5 +1,7 @@
 package postgres
 
+import "context"
+
 // The queries whose plans are tested.
 const (
 	SQLClaim        = sqlClaim
@@ -36,3 +38,19 @@ func Demands(o Options) (string, error) {
 	}
 	return "must", nil
 }
+
+// Settings returns what the server of a store's connections has for parameters.
+func Settings(ctx context.Context, s *Store, names ...string) ([]string, error) {
+	var out []string
+	for _, name := range names {
+		var value string
+		if err := s.pool.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
+			return nil, err
+		}
+		out = append(out, value)
+	}
+	return out, nil
+}
+
+// MaxConns is the most connections of a store.
+func MaxConns(s *Store) int { return int(s.pool.Config().MaxConns) }

@@ -34,7 +34,7 @@ const (
 func (s *Store) load(ctx context.Context, o Options, c *pgxpool.Config) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot connect to the database: %w", err)
+		return unreachable(err)
 	}
 	defer conn.Release()
 	var encoding, fsync string
@@ -55,12 +55,13 @@ func (s *Store) load(ctx context.Context, o Options, c *pgxpool.Config) error {
 	case err != nil:
 		return err
 	case have < want && !o.Migrate:
-		return fmt.Errorf("the database has schema %d and this snowbot needs %d: run snowbot migrate first", have, want)
+		return &SchemaError{have, want}
 	case have < want:
-		if err := migrate(ctx, c.ConnConfig); err != nil {
+		from, to, err := migrate(ctx, c.ConnConfig)
+		if err != nil {
 			return err
 		}
-		s.log.Info("the database was migrated", "from", have, "to", want)
+		s.log.Info("the database was migrated", "from", from, "to", to)
 	}
 	if err := conn.QueryRow(ctx, sqlSchema).Scan(&s.schema); err != nil {
 		return err

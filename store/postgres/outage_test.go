@@ -17,18 +17,19 @@ import (
 
 	"snowbot/store"
 	"snowbot/store/postgres"
+	"snowbot/store/postgres/postgrestest"
 )
 
 // TestCrash restarts the server in the middle of many calls. What was acknowledged is there, what was not
 // can be repeated, and nothing is there twice.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	own, err := startServer(false)
+	own, err := postgrestest.Start(postgrestest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(own.stop)
-	dsn := own.schema(t, t.TempDir())
+	t.Cleanup(own.Stop)
+	dsn := own.Schema(t, t.TempDir())
 	stores := []*postgres.Store{
 		open(t, postgres.Options{URL: dsn, MaxConns: 8}), open(t, postgres.Options{URL: dsn, MaxConns: 8}),
 	}
@@ -64,7 +65,9 @@ func TestCrash(t *testing.T) {
 		})
 	}
 	<-crash
-	own.crash(t)
+	if err := own.Restart(t.Context()); err != nil {
+		t.Error(err)
+	}
 	wg.Wait()
 	t.Logf("%d calls failed and were repeated", failed.Load())
 
@@ -108,9 +111,9 @@ func TestLostAnswer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dsn := shared.schema(t, t.TempDir())
+			dsn := shared.Schema(t, t.TempDir())
 			p := newProxy(t, dsn)
-			s := open(t, postgres.Options{URL: with(t, p.url, "default_query_exec_mode", "cache_describe"), MaxConns: 8})
+			s := open(t, postgres.Options{URL: postgrestest.With(t, p.url, "default_query_exec_mode", "cache_describe"), MaxConns: 8})
 			send(t, s, "c", "first")
 			p.arm(c.cut)
 			var runs atomic.Int32
@@ -153,7 +156,7 @@ func TestLostAnswer(t *testing.T) {
 // TestOutage takes the database away for longer than a call's patience.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, shared.schema(t, t.TempDir()))
+	p := newProxy(t, shared.Schema(t, t.TempDir()))
 	s := open(t, postgres.Options{URL: p.url, MaxConns: 8})
 	send(t, s, "c", "d1")
 	p.down()
@@ -180,11 +183,11 @@ func TestOutage(t *testing.T) {
 // TestLockTimeout: a row that somebody else keeps locked fails the call for it, and no other.
 func TestLockTimeout(t *testing.T) {
 	t.Parallel()
-	dsn := shared.schema(t, t.TempDir())
+	dsn := shared.Schema(t, t.TempDir())
 	s := open(t, postgres.Options{URL: dsn, LockTimeout: 200 * time.Millisecond, StatementTimeout: 5 * time.Second})
 	send(t, s, "c0", "d")
 	send(t, s, "c1", "d")
-	conn := shared.connect(t, dsn)
+	conn := shared.Connect(t, dsn)
 	defer conn.Close(context.Background())
 	tx, err := conn.Begin(t.Context())
 	if err != nil {
@@ -251,7 +254,7 @@ func newProxy(t *testing.T, dsn string) *proxy {
 	}
 	u.Host = l.Addr().String()
 	p := &proxy{
-		url: with(t, u.String(), "sslmode", "disable"), target: net.JoinHostPort(c.Host, fmt.Sprint(c.Port)),
+		url: postgrestest.With(t, u.String(), "sslmode", "disable"), target: net.JoinHostPort(c.Host, fmt.Sprint(c.Port)),
 		l: l, conns: map[net.Conn]bool{},
 	}
 	p.wg.Go(p.serve)

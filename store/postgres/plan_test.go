@@ -29,9 +29,9 @@ ANALYZE`
 // are busy.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	url := shared.schema(t, t.TempDir())
+	url := shared.Schema(t, t.TempDir())
 	open(t, postgres.Options{URL: url})
-	conn := shared.connect(t, url)
+	conn := shared.Connect(t, url)
 	defer conn.Close(context.Background())
 	if _, err := conn.PgConn().Exec(t.Context(), fillConversations).ReadAll(); err != nil {
 		t.Fatal(err)

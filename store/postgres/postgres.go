@@ -34,7 +34,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -86,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to the database: %w", err)
+		return nil, unreachable(err)
 	}
 	s := &Store{
 		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),

@@ -14,11 +14,12 @@ import (
 
 	"snowbot/store"
 	"snowbot/store/postgres"
+	"snowbot/store/postgres/postgrestest"
 	"snowbot/store/storetest"
 )
 
 // shared is the server of all tests that do not harm it.
-var shared *server
+var shared *postgrestest.Server
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -29,12 +30,12 @@ func TestMain(m *testing.M) {
 		}
 	}
 	var err error
-	if shared, err = startServer(false); err != nil {
+	if shared, err = postgrestest.Start(postgrestest.Options{}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
-	shared.stop()
+	shared.Stop()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -49,21 +50,21 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB, o storetest.Options) (store.Store, error) {
 			s, err := postgres.Open(context.Background(), postgres.Options{
-				URL: shared.schema(t, o.Dir), Keys: o.Keys, Now: o.Now, Migrate: true, MaxConns: 8,
+				URL: shared.Schema(t, o.Dir), Keys: o.Keys, Now: o.Now, Migrate: true, MaxConns: 8,
 			})
 			if err != nil {
 				return nil, err
 			}
 			return s, nil
 		},
-		Raw: func(t testing.TB, o storetest.Options) []byte { return everything(t, shared.schema(t, o.Dir)) },
+		Raw: func(t testing.TB, o storetest.Options) []byte { return everything(t, shared.Schema(t, o.Dir)) },
 	})
 }
 
 // everything returns all rows of all tables of a schema.
 func everything(t testing.TB, url string) []byte {
 	t.Helper()
-	conn := shared.connect(t, url)
+	conn := shared.Connect(t, url)
 	defer conn.Close(context.Background())
 	rows, err := conn.Query(t.Context(), "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
 	if err != nil {

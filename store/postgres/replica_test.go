@@ -19,7 +19,7 @@ import (
 // replicas opens several stores on one schema.
 func replicas(t *testing.T, n int) []*postgres.Store {
 	t.Helper()
-	url := shared.schema(t, t.TempDir())
+	url := shared.Schema(t, t.TempDir())
 	var out []*postgres.Store
 	for range n {
 		out = append(out, open(t, postgres.Options{URL: url, MaxConns: 8}))

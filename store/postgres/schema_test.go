@@ -29,17 +29,18 @@ func TestMigration(t *testing.T) {
 
 	t.Run("FirstSchemaIsBroughtUpToDate", func(t *testing.T) {
 		t.Parallel()
-		url := shared.schema(t, t.TempDir())
-		conn := shared.connect(t, url)
+		url := shared.Schema(t, t.TempDir())
+		conn := shared.Connect(t, url)
 		defer conn.Close(context.Background())
 		if _, err := conn.PgConn().Exec(t.Context(), firstSchema).ReadAll(); err != nil {
 			t.Fatal(err)
 		}
-		if err := postgres.Migrate(t.Context(), url); err != nil {
-			t.Fatal(err)
+		from, to, err := postgres.Migrate(t.Context(), url)
+		if err != nil || from != 1 || to < 1 {
+			t.Fatalf("Migrate: from %d to %d, %v", from, to, err)
 		}
-		if err := postgres.Migrate(t.Context(), url); err != nil {
-			t.Fatalf("again: %v", err)
+		if again, same, err := postgres.Migrate(t.Context(), url); err != nil || again != to || same != to {
+			t.Fatalf("again: from %d to %d, %v", again, same, err)
 		}
 		s := open(t, postgres.Options{URL: url})
 		rec, err := s.Load(t.Context(), "conversation-1")
@@ -82,7 +83,7 @@ func TestMigration(t *testing.T) {
 
 	t.Run("OldSchemaIsRefusedWithoutPermission", func(t *testing.T) {
 		t.Parallel()
-		_, err := postgres.Open(t.Context(), postgres.Options{URL: shared.schema(t, t.TempDir()), Keys: testKeys(t, 1)})
+		_, err := postgres.Open(t.Context(), postgres.Options{URL: shared.Schema(t, t.TempDir()), Keys: testKeys(t, 1)})
 		if err == nil || !strings.Contains(err.Error(), "snowbot migrate") {
 			t.Errorf("Open: %v, want to be told to migrate", err)
 		}
@@ -90,9 +91,9 @@ func TestMigration(t *testing.T) {
 
 	t.Run("NewerSchemaIsRefused", func(t *testing.T) {
 		t.Parallel()
-		url := shared.schema(t, t.TempDir())
+		url := shared.Schema(t, t.TempDir())
 		open(t, postgres.Options{URL: url})
-		conn := shared.connect(t, url)
+		conn := shared.Connect(t, url)
 		defer conn.Close(context.Background())
 		if _, err := conn.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)"); err != nil {
 			t.Fatal(err)
@@ -101,14 +102,14 @@ func TestMigration(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "newer snowbot") {
 			t.Errorf("Open: %v, want it refused", err)
 		}
-		if err := postgres.Migrate(t.Context(), url); err == nil {
+		if _, _, err := postgres.Migrate(t.Context(), url); err == nil {
 			t.Error("Migrate succeeded")
 		}
 	})
 
 	t.Run("ReplicasThatStartTogetherMigrateOnce", func(t *testing.T) {
 		t.Parallel()
-		url := shared.schema(t, t.TempDir())
+		url := shared.Schema(t, t.TempDir())
 		errs := make(chan error)
 		for range 4 {
 			go func() {
@@ -130,10 +131,10 @@ func TestMigration(t *testing.T) {
 // TestDamage: a delivery whose body does not open becomes a dead letter, and its lane goes on.
 func TestDamage(t *testing.T) {
 	t.Parallel()
-	url := shared.schema(t, t.TempDir())
+	url := shared.Schema(t, t.TempDir())
 	s := open(t, postgres.Options{URL: url})
 	send(t, s, "c", "d1", "d2")
-	conn := shared.connect(t, url)
+	conn := shared.Connect(t, url)
 	defer conn.Close(context.Background())
 	if _, err := conn.Exec(t.Context(), "UPDATE deliveries SET body = substring(body FROM 1 FOR 40) || 'xxxxxxxxxxxxxxxx' WHERE id = 'd1'"); err != nil {
 		t.Fatal(err)

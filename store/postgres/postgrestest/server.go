@@ -1,4 +1,7 @@
-package postgres_test
+// Package postgrestest starts PostgreSQL servers to test against: private ones, in a temporary folder and on a random
+// port of the loopback interface, made by the programs of Debian's package postgresql or of the PATH. With TEST_POSTGRES_URL
+// the server of that database is used instead. Where there is neither, [Start] fails and says so: no test is left out.
+package postgrestest
 
 import (
 	"context"
@@ -28,9 +31,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A server is a PostgreSQL to test against: a cluster of its own in a temporary folder, or that of
-// TEST_POSTGRES_URL, whose database is then the test's to fill.
-type server struct {
+// Options are what a server is made with.
+type Options struct {
+	// Fsync makes commits durable on the disk, as measurements need it. Tests are quicker without.
+	Fsync bool
+	// Own asks for a private server even where TEST_POSTGRES_URL names one: for tests that crash it, and measurements.
+	Own bool
+}
+
+// A Server is a PostgreSQL to test against: a private cluster, or that of TEST_POSTGRES_URL, whose database is then the
+// tests' to fill.
+type Server struct {
 	url string // of a database that anything may be made in
 	bin string // empty for a server that is not ours
 	dir string
@@ -38,10 +49,10 @@ type server struct {
 	ca  string // file of the certificate
 }
 
-// startServer makes and starts a cluster. Fsync is on when a measurement needs it.
-func startServer(fsync bool) (*server, error) {
-	if u := os.Getenv("TEST_POSTGRES_URL"); u != "" {
-		return &server{url: u}, nil
+// Start makes and starts a server. [Server.Stop] has to follow.
+func Start(o Options) (*Server, error) {
+	if u := os.Getenv("TEST_POSTGRES_URL"); u != "" && !o.Own {
+		return &Server{url: u}, nil
 	}
 	bin, err := findServer()
 	if err != nil {
@@ -51,9 +62,9 @@ func startServer(fsync bool) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{bin: bin, dir: dir, ca: filepath.Join(dir, "server.crt")}
-	if err := s.start(fsync); err != nil {
-		s.stop()
+	s := &Server{bin: bin, dir: dir, ca: filepath.Join(dir, "server.crt")}
+	if err := s.start(o.Fsync); err != nil {
+		s.Stop()
 		return nil, err
 	}
 	return s, nil
@@ -75,7 +86,7 @@ func findServer() (string, error) {
 	return "", errors.New("these tests need PostgreSQL: apt-get install -y postgresql, or set TEST_POSTGRES_URL to a database that may be filled")
 }
 
-func (s *server) start(fsync bool) error {
+func (s *Server) start(fsync bool) error {
 	if os.Geteuid() == 0 { // the server refuses to run as root
 		u, err := user.Lookup("postgres")
 		if err != nil {
@@ -88,7 +99,7 @@ func (s *server) start(fsync bool) error {
 			return err
 		}
 	}
-	data := filepath.Join(s.dir, "data")
+	data := s.data()
 	if err := s.run("initdb", "-D", data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"); err != nil {
 		return err
 	}
@@ -113,7 +124,7 @@ func (s *server) start(fsync bool) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := s.run("pg_ctl", "-D", data, "-l", filepath.Join(s.dir, "log"), "-w", "-t", "60", "start"); err != nil {
+	if err := s.Up(); err != nil {
 		return err
 	}
 	// An ordinary role, as in earnest.
@@ -135,7 +146,7 @@ func (s *server) start(fsync bool) error {
 }
 
 // certificate makes the server's certificate, its own authority.
-func (s *server) certificate() error {
+func (s *Server) certificate() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -164,7 +175,7 @@ func (s *server) certificate() error {
 }
 
 // run runs one of the server's programs as its user.
-func (s *server) run(name string, args ...string) error {
+func (s *Server) run(name string, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...)
@@ -185,33 +196,49 @@ func (s *server) run(name string, args ...string) error {
 	return nil
 }
 
-func (s *server) stop() {
+// URL is that of a database in which anything may be made.
+func (s *Server) URL() string { return s.url }
+
+// Stop ends the server, and removes what it kept. One that is not ours goes on.
+func (s *Server) Stop() {
 	if s.bin == "" {
 		return
 	}
-	_ = s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-m", "immediate", "-w", "stop")
+	_ = s.run("pg_ctl", "-D", s.data(), "-m", "immediate", "-w", "stop")
 	os.RemoveAll(s.dir)
 }
 
-// crash restarts the server as after a crash, or cuts all connections of one that is not ours.
-func (s *server) crash(t testing.TB) {
-	t.Helper()
-	if s.bin != "" {
-		data := filepath.Join(s.dir, "data")
-		if err := s.run("pg_ctl", "-D", data, "-l", filepath.Join(s.dir, "log"), "-m", "immediate", "-w", "restart"); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	conn := s.connect(t, s.url)
-	defer conn.Close(context.Background())
-	_, err := conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user")
-	if err != nil {
-		t.Fatal(err)
-	}
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// Crash ends the server as a crash would, cutting all connections; [Server.Up] starts it again.
+func (s *Server) Crash() error {
+	return s.run("pg_ctl", "-D", s.data(), "-m", "immediate", "-w", "stop")
 }
 
-func (s *server) connect(t testing.TB, url string) *pgx.Conn {
+// Up starts the server that was stopped, and waits until it has recovered.
+func (s *Server) Up() error {
+	return s.run("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-w", "-t", "60", "start")
+}
+
+// Restart restarts the server as after a crash, or cuts all connections of one that is not ours.
+func (s *Server) Restart(ctx context.Context) error {
+	if s.bin != "" {
+		return errors.Join(s.Crash(), s.Up())
+	}
+	conn, err := pgx.Connect(ctx, s.url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user")
+	return err
+}
+
+// Certificate is the file of the certificate that the server shows, and is its own authority; "" for one that is not ours.
+func (s *Server) Certificate() string { return s.ca }
+
+// Connect connects to a database; the caller closes the connection.
+func (s *Server) Connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -220,22 +247,22 @@ func (s *server) connect(t testing.TB, url string) *pgx.Conn {
 	return conn
 }
 
-// schema makes an empty schema for a name, if there is none yet, and returns the URL that uses it.
-func (s *server) schema(t testing.TB, name string) string {
+// Schema makes an empty schema for a name, if there is none yet, and returns the URL that uses it.
+func (s *Server) Schema(t testing.TB, name string) string {
 	t.Helper()
 	h := fnv.New128a()
 	h.Write([]byte(name))
 	schema := "t" + hex.EncodeToString(h.Sum(nil))
-	conn := s.connect(t, s.url)
+	conn := s.Connect(t, s.url)
 	defer conn.Close(context.Background())
 	if _, err := conn.Exec(t.Context(), "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{schema}.Sanitize()); err != nil {
 		t.Fatal(err)
 	}
-	return with(t, s.url, "search_path", schema)
+	return With(t, s.url, "search_path", schema)
 }
 
-// with returns a URL with a parameter set, or without it when the value is empty.
-func with(t testing.TB, u, name, value string) string {
+// With returns a URL with a parameter set, or without it when the value is empty.
+func With(t testing.TB, u, name, value string) string {
 	t.Helper()
 	parsed, err := url.Parse(u)
 	if err != nil {
@@ -257,4 +284,32 @@ func freePort() (int, error) {
 	defer l.Close()
 	_, port, _ := strings.Cut(l.Addr().String(), ":")
 	return strconv.Atoi(port)
+}
+
+// CPU returns the time that the processors have spent on the server's processes that live.
+func (s *Server) CPU(b testing.TB) time.Duration {
+	b.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pid, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	master, _, _ := strings.Cut(string(pid), "\n")
+	var ticks int
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); fields[1] == master {
+			user, _ := strconv.Atoi(fields[11])
+			system, _ := strconv.Atoi(fields[12])
+			ticks += user + system
+		}
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
