@@ -203,6 +203,8 @@ type Lease struct {
 	// Until is when the lease runs out. It keeps the monotonic reading of the store's clock, if that gives one,
 	// and with it the clock's time zone, so that a deadline that follows from it holds when the clock is set.
 	Until time.Time
+	// Lapsed reports that the lane's last lease ran out without a settle. Its holder may have died in the middle of a send.
+	Lapsed bool
 	// Token is the store's.
 	Token uint64
 }

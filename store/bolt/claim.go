@@ -26,12 +26,10 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 		return nil, fmt.Errorf("claim of at most %d deliveries for %v", limit, ttl)
 	}
 	for {
-		l, now, until, err := s.reserve(ctx, to, ttl, limit)
+		lease := &store.Lease{Lane: store.Lane{Direction: d}}
+		l, now, err := s.reserve(ctx, to, ttl, limit, lease)
 		if err != nil {
 			return nil, err
-		}
-		lease := &store.Lease{
-			Lane: store.Lane{Conversation: l.conversation, Direction: d}, Token: l.token, Until: until,
 		}
 		err = s.readRun(lease, l, now)
 		if errors.Is(err, store.ErrWrongKey) {
@@ -62,28 +60,30 @@ func (s *Store) Claim(ctx context.Context, d store.Direction, ttl time.Duration,
 
 // reserve leases the lane that may be claimed first, and keeps it busy. The end of the lease has the
 // monotonic reading of the clock, so that a deadline that follows from it holds when the clock is set.
-func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, limit int) (l *lane, now, until time.Time, err error) {
+func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, limit int, lease *store.Lease) (l *lane, now time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(ctx); err != nil {
-		return nil, now, until, err
+		return nil, now, err
 	}
 	reading := s.reading()
-	now, until = reading.UTC(), reading.Add(ttl.Truncate(time.Microsecond))
+	now = reading.UTC()
 	moment := s.moment(reading)
 	s.index.follow(micros(now), moment)
 	l = s.index.first(to)
 	if l == nil || l.at > moment {
-		return nil, now, until, store.ErrEmpty
+		return nil, now, store.ErrEmpty
 	}
+	lease.Lane.Conversation, lease.Until, lease.Lapsed = l.conversation, reading.Add(ttl.Truncate(time.Microsecond)), l.token != 0
 	s.index.unlease(l) // one that has run out
 	s.tokens++
+	lease.Token = s.tokens
 	l.token, l.until = s.tokens, moment+ttl.Microseconds()
 	s.index.leases[l.token] = l
 	l.leased = l.places[:min(limit, len(l.places))]
 	l.busy++
 	s.index.place(l)
-	return l, now, until, nil
+	return l, now, nil
 }
 
 // readRun fills in the deliveries of a lease, as many from the start of its run as can be given.

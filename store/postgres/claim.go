@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	sqlClaim = `UPDATE lanes SET token = $3, until = coalesce($2::timestamptz, statement_timestamp()) + $4::bigint * interval '1 microsecond',
+	// sqlClaim also says whether the lane has a token of old: that of a lease that ran out.
+	sqlClaim = `UPDATE lanes AS l SET token = $3, until = coalesce($2::timestamptz, statement_timestamp()) + $4::bigint * interval '1 microsecond',
 at = coalesce($2::timestamptz, statement_timestamp()) + $4::bigint * interval '1 microsecond'
-WHERE (no, direction) = (
-SELECT no, direction FROM lanes WHERE direction = $1 AND at <= coalesce($2::timestamptz, statement_timestamp())
-ORDER BY at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING no, conversation, until - $4::bigint * interval '1 microsecond'`
+FROM (SELECT no, direction, token FROM lanes WHERE direction = $1 AND at <= coalesce($2::timestamptz, statement_timestamp())
+ORDER BY at LIMIT 1 FOR UPDATE SKIP LOCKED) AS q WHERE l.no = q.no AND l.direction = q.direction
+RETURNING l.no, l.conversation, l.until - $4::bigint * interval '1 microsecond', q.token <> 0`
 	sqlRun = `SELECT id, kind, session, accepted, not_before, begun, failed, attempts, body FROM (
 SELECT *, sum(octet_length(body) - $4::bigint) OVER (ORDER BY place) AS size, row_number() OVER (ORDER BY place) AS n
 FROM (SELECT * FROM deliveries WHERE no = $1 AND direction = $2 ORDER BY place LIMIT $3) AS run) AS run
@@ -86,7 +86,7 @@ func (s *Store) lease(ctx context.Context, l *store.Lease, ttl time.Duration) (n
 		b.Queue(sqlRelaxed)
 		b.Queue(sqlClaim, string(l.Lane.Direction), s.moment(), int64(l.Token), ttl.Microseconds()).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
-				if err := rows.Scan(&no, &l.Lane.Conversation, &now); err != nil {
+				if err := rows.Scan(&no, &l.Lane.Conversation, &now, &l.Lapsed); err != nil {
 					return err
 				}
 			}

@@ -200,6 +200,7 @@ func (s *Store) stageAll(ctx context.Context, t *tx, calls []*call) error {
 		return err
 	}
 	relaxed := true
+	t.settles = len(calls) // of which it matters only when all are settles
 	for _, c := range calls {
 		if !c.state.CompareAndSwap(waiting, running) && !c.state.CompareAndSwap(staged, running) {
 			continue // abandoned

@@ -67,7 +67,7 @@ func kindOf(err error) kind {
 	case pg.Code == "40001", pg.Code == "40P01":
 		return clashed
 	case pg.Severity == "FATAL", pg.Severity == "PANIC", strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "57P"),
-		pg.Code == "25006", // a standby now
+		pg.Code == codeReadOnly,
 		pg.Code == "53300": // too many connections
 		return lost
 	}
@@ -75,6 +75,14 @@ func kindOf(err error) kind {
 		return lost
 	}
 	return final
+}
+
+// codeReadOnly is what a server says that has become a standby.
+const codeReadOnly = "25006"
+
+func readOnly(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == codeReadOnly
 }
 
 // endedBy returns the context's error instead of what it made of a statement.

@@ -40,7 +40,10 @@ type hub struct {
 	waiters map[store.Direction][]chan struct{} // the longest waiting first
 	empty   map[store.Direction]time.Time       // when a claim last found nothing
 	news    map[store.Direction]bool            // to be announced
-	ridden  time.Time                           // the first commit that is not durable yet
+	ridden  time.Time                           // the first commit that is not known to be durable
+	rode    time.Time                           // the last one
+	riding  int                                 // how many settles were in them
+	lost    int                                 // how many may not have come through
 	kick    chan struct{}                       // for the announcer
 }
 
@@ -51,18 +54,22 @@ func newHub() *hub {
 	}
 }
 
-// committed makes known what a transaction has brought.
-func (h *hub) committed(t *tx) {
+// committed makes known what a transaction has brought whose commit was sent at a time.
+func (h *hub) committed(t *tx, sent time.Time) {
 	h.mu.Lock()
 	for d := range t.wakes {
 		h.wakeOne(d)
 		h.news[d] = true
 	}
 	switch {
-	case !t.relaxed:
-		h.ridden = time.Time{}
-	case h.ridden.IsZero():
-		h.ridden = time.Now()
+	case !t.relaxed && h.rode.Before(sent): // it was written behind all of them
+		h.ridden, h.riding = time.Time{}, 0
+	case t.relaxed:
+		h.rode = time.Now()
+		h.riding += t.settles
+		if h.ridden.IsZero() {
+			h.ridden = h.rode
+		}
 	}
 	work := len(h.news) > 0 || !h.ridden.IsZero()
 	h.mu.Unlock()
@@ -72,6 +79,25 @@ func (h *hub) committed(t *tx) {
 		default: // it knows
 		}
 	}
+}
+
+// severed notes that the server may have crashed, and taken with it what was not durable.
+func (h *hub) severed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost += h.riding
+	h.riding = 0
+}
+
+// LostSettles returns how many settles were reported done and may have been lost since it was last asked, because the
+// server or the way to it broke down within the moment in which a lane's last settle need not be durable
+// ([store.Store.Settle]). Their deliveries may be sent again.
+func (s *Store) LostSettles() int {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	n := s.hub.lost
+	s.hub.lost = 0
+	return n
 }
 
 // missed notes that a claim found nothing.
@@ -200,7 +226,7 @@ func (s *Store) announce(ctx context.Context) {
 			return
 		}
 		s.hub.mu.Lock()
-		ridden := s.hub.ridden
+		ridden, rode := s.hub.ridden, s.hub.rode
 		due := !ridden.IsZero() && time.Since(ridden) >= ride
 		if due {
 			s.hub.ridden = time.Time{}
@@ -209,8 +235,15 @@ func (s *Store) announce(ctx context.Context) {
 		switch {
 		case due:
 			if err := s.exec(ctx, sqlFlush); err != nil {
-				s.log.Warn("settled deliveries may be repeated if the database crashes now", "err", err)
+				s.log.Warn("deliveries that were settled a moment ago may be repeated", "err", err)
+				s.hub.severed()
+				continue
 			}
+			s.hub.mu.Lock()
+			if s.hub.rode.Equal(rode) { // or more have come meanwhile, and ride on
+				s.hub.riding = 0
+			}
+			s.hub.mu.Unlock()
 		case !ridden.IsZero():
 			select {
 			case s.hub.kick <- struct{}{}: // come back for it

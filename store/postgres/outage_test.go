@@ -157,9 +157,13 @@ func TestLostAnswer(t *testing.T) {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, shared.Schema(t, t.TempDir()))
-	s := open(t, postgres.Options{URL: p.url, MaxConns: 8})
+	s := open(t, postgres.Options{URL: p.url, MaxConns: 8, Replica: true})
 	send(t, s, "c", "d1")
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
 	p.down()
+	eventually(t, "the store says that it takes no commits", func() bool { return s.Ready(t.Context()) != nil })
 	if err := s.Apply(t.Context(), "c", nil, func(*store.Turn) error { return nil }); err == nil {
 		t.Error("Apply succeeded without a database")
 	}
@@ -169,6 +173,9 @@ func TestOutage(t *testing.T) {
 		t.Errorf("Apply: %v, want its context's error", err)
 	}
 	p.up()
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("Ready, with the database back: %v", err)
+	}
 	eventually(t, "the store works again", func() bool {
 		l, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 1)
 		return err == nil && s.Settle(t.Context(), l, store.Result{Done: 1}, nil) == nil
@@ -177,6 +184,36 @@ func TestOutage(t *testing.T) {
 	start := time.Now()
 	if err := s.Close(); err != nil || time.Since(start) > 10*time.Second {
 		t.Errorf("Close: %v, after %v without a database", err, time.Since(start))
+	}
+}
+
+// TestSettlesLostInACrash: a lane's last settle need not be durable at once. When the server goes down in that moment, the
+// store says how many may have been lost.
+func TestSettlesLostInACrash(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, shared.Schema(t, t.TempDir()))
+	s := open(t, postgres.Options{URL: p.url, MaxConns: 8})
+	lost := 0
+	for i := 0; lost == 0 && i < 50; i++ { // the moment is short
+		send(t, s, fmt.Sprint("c", i), "d")
+		l, err := next(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Settle(t.Context(), l, store.Result{Done: 1}, nil); err != nil {
+			t.Fatal(err)
+		}
+		p.down()
+		eventually(t, "the outage is noticed", func() bool { return s.Ready(t.Context()) != nil })
+		p.up()
+		eventually(t, "the store works again", func() bool { return s.Ready(t.Context()) == nil })
+		lost = s.LostSettles()
+	}
+	if lost == 0 {
+		t.Error("no settle was said to be lost")
+	}
+	if n := s.LostSettles(); n != 0 {
+		t.Errorf("%d are said again", n)
 	}
 }
 

@@ -57,6 +57,8 @@ type Store struct {
 
 	queues [committers]*queue
 	hub    *hub
+	member bool // it works beside the other replicas
+	pulse  pulse
 	rekey  rekeying
 
 	closed chan struct{} // Close was called
@@ -89,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),
-		limit: o.StatementTimeout + 5*time.Second, hub: newHub(),
+		limit: o.StatementTimeout + 5*time.Second, hub: newHub(), member: o.Replica,
 		closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.load(ctx, o, c); err != nil {
@@ -105,6 +107,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.wg.Go(func() { s.listen(background, c.ConnConfig) })
 	s.wg.Go(func() { s.announce(background) })
+	if s.member {
+		s.wg.Go(func() { s.beats(background) })
+	}
 	return s, nil
 }
 

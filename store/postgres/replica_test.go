@@ -42,9 +42,9 @@ func send(t testing.TB, s store.Store, conversation string, ids ...string) {
 }
 
 // next waits for a lease.
-func next(ctx context.Context, s store.Store, ttl time.Duration) (*store.Lease, error) {
+func next(ctx context.Context, s store.Store) (*store.Lease, error) {
 	for {
-		l, err := s.Claim(ctx, store.ToTeams, ttl, 4)
+		l, err := s.Claim(ctx, store.ToTeams, time.Minute, 4)
 		if errors.Is(err, store.ErrEmpty) {
 			if err := s.Wait(ctx, store.ToTeams); err != nil {
 				return nil, err
@@ -68,7 +68,7 @@ func TestReplicas(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		l, err := next(t.Context(), r[1], time.Minute)
+		l, err := next(t.Context(), r[1])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,6 +87,36 @@ func TestReplicas(t *testing.T) {
 		if err := r[1].Settle(t.Context(), l, store.Result{Done: len(l.Deliveries)}, nil); err != nil {
 			t.Error(err)
 		}
+	})
+
+	t.Run("ReplicasAreCounted", func(t *testing.T) {
+		t.Parallel()
+		url := shared.Schema(t, t.TempDir())
+		var r []*postgres.Store
+		for range 3 {
+			r = append(r, open(t, postgres.Options{URL: url, Replica: true}))
+		}
+		if n := r[0].Replicas(); n != 0 {
+			t.Errorf("%d replicas before the others can know of this one, want none", n)
+		}
+		visitor := open(t, postgres.Options{URL: url})
+		conn := shared.Connect(t, url)
+		defer conn.Close(context.Background())
+		dead := "INSERT INTO replicas VALUES (gen_random_uuid(), now() - interval '1 minute')"
+		if _, err := conn.Exec(t.Context(), dead); err != nil {
+			t.Fatal(err)
+		}
+		all := func(n int) func() bool {
+			return func() bool { return r[0].Replicas() == n && r[1].Replicas() == n }
+		}
+		eventually(t, "three replicas know of each other", func() bool { return all(3)() && r[2].Replicas() == 3 })
+		if n := visitor.Replicas(); n != 0 {
+			t.Errorf("who only has a look counts %d replicas, want none", n)
+		}
+		if err := r[2].Close(); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "one has left", all(2))
 	})
 
 	t.Run("AnyReplicaSettles", func(t *testing.T) {
@@ -197,7 +227,7 @@ func TestReplicas(t *testing.T) {
 			for range 3 {
 				wg.Go(func() {
 					for settled.Load() < lanes*each {
-						l, err := next(ctx, s, time.Minute)
+						l, err := next(ctx, s)
 						if ctx.Err() != nil {
 							return // all was settled
 						}
@@ -239,7 +269,7 @@ func TestReplicas(t *testing.T) {
 		for i := range 5 { // a notification may be late, but not each time
 			woken := make(chan time.Time, 1)
 			go func() {
-				l, err := next(t.Context(), r[1], time.Minute)
+				l, err := next(t.Context(), r[1])
 				if err != nil {
 					t.Errorf("Claim: %v", err)
 				}

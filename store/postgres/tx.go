@@ -42,6 +42,7 @@ type tx struct {
 	begun   bool
 	changed bool // there is something to commit
 	relaxed bool // nobody waits until it is durable
+	settles int  // in it
 	now     time.Time
 	wakes   map[store.Direction]bool // directions in which there is something to claim afterwards
 }
@@ -90,6 +91,9 @@ func (s *Store) transact(ctx context.Context, work func(context.Context, *tx) er
 			return nil
 		}
 		k := kindOf(err)
+		if k == lost {
+			s.hub.severed()
+		}
 		if sent && k == lost {
 			var committed bool
 			if committed, err = s.resolve(ctx, token, err); err != nil || committed {
@@ -131,14 +135,20 @@ func (s *Store) attempt(ctx context.Context, token uuid.UUID, work func(context.
 		t.do(sqlToken, token)
 		done := ""
 		t.ask(sqlCommit).Exec(func(tag pgconn.CommandTag) error { done = tag.String(); return nil })
+		at := time.Now()
 		if err = t.send(limited); err == nil && done != sqlCommit {
 			err = fmt.Errorf("the database answered a commit with %q", done)
 		}
 		if err == nil {
-			s.hub.committed(t)
+			s.hub.committed(t, at)
 			return true, nil
 		}
 		sent = true
+	}
+	if readOnly(err) { // a standby now: what comes next needs another server
+		closing, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_ = t.conn.Close(closing)
 	}
 	if t.begun && !t.conn.IsClosed() {
 		t.queue = &pgx.Batch{}

@@ -24,6 +24,21 @@ var leaseCases = []testCase{
 		w.clock.advance(time.Minute)
 		same(t, "run", ids(w.claim(t, store.ToTeams, 1)), []string{"d1"})
 	}},
+	{"LeaseSaysWhetherTheOneBeforeRanOut", func(t *testing.T, w *world) {
+		w.send(t, "c1", store.ToTeams, "d1", "d2", "d3")
+		l := w.claim(t, store.ToTeams, 1)
+		same(t, "lapsed, the first", l.Lapsed, false)
+		w.settle(t, l, store.Result{Done: 1})
+		l = w.claim(t, store.ToTeams, 1)
+		same(t, "lapsed, after a settle", l.Lapsed, false)
+		w.settle(t, l, store.Result{})
+		same(t, "lapsed, after a release", w.claim(t, store.ToTeams, 1).Lapsed, false)
+		w.clock.advance(time.Minute)
+		l = w.claim(t, store.ToTeams, 1)
+		same(t, "lapsed, after a lease that ran out", l.Lapsed, true)
+		w.settle(t, l, store.Result{Done: 1})
+		same(t, "lapsed, after that", w.claim(t, store.ToTeams, 1).Lapsed, false)
+	}},
 	{"PassedLeaseIsFenced", func(t *testing.T, w *world) {
 		w.send(t, "c1", store.ToTeams, "d1", "d2")
 		old := w.claim(t, store.ToTeams, 1)
