@@ -88,6 +88,7 @@ type Bot struct {
 	now     func() time.Time
 
 	ticksUntil atomic.Int64 // Unix nanoseconds until which no ticks are sent
+	told       atomic.Bool  // somebody may have been told of an outage, and not of its end
 }
 
 // New checks the options.
@@ -126,6 +127,7 @@ func New(o Options) (*Bot, error) {
 	b.room = newRoom(tenantRate)
 	b.metrics = newMetrics(o.Metrics, b)
 	b.metrics.repeats("unclean start", o.PossibleRepeats)
+	b.told.Store(true) // before this start
 	return b, nil
 }
 

@@ -31,8 +31,8 @@ type host struct {
 	opened  atomic.Int64 // Unix nanoseconds
 	probing atomic.Bool
 	down    atomic.Bool   // since it opened, until a probe succeeds
-	healthy atomic.Bool   // a call has succeeded since the start
-	news    chan struct{} // down or healthy has changed
+	well    atomic.Bool   // the last call succeeded
+	news    chan struct{} // down or well may have changed
 }
 
 func newHost(name string) *host {
@@ -88,7 +88,11 @@ func (h *host) ask() (report func(error), wait time.Duration) {
 			h.probing.Store(false)
 		}
 		done(err)
-		if err == nil && !h.healthy.Swap(true) {
+		switch {
+		case errors.Is(err, errNoCall):
+		case err != nil:
+			h.well.Store(false)
+		case !h.well.Swap(true):
 			h.tell()
 		}
 	}, 0

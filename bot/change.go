@@ -191,7 +191,7 @@ func (c *change) end(e ending) {
 	})
 	c.state.Session = nil
 	c.state.Owner++
-	c.state.Outage = false // what was waited for is over
+	c.state.Outage, c.state.Stuck = false, "" // what was waited for is over
 	if e.ticket {
 		c.state.Offer = s.ID
 		t := c.texts()

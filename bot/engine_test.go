@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"snowbot/adapter"
@@ -134,6 +133,12 @@ func (e *engine) connect(conversation string) (session string) {
 	return session
 }
 
+// waits has ServiceNow put the employee into the queue.
+func (e *engine) waits(conversation string) {
+	e.t.Helper()
+	e.post(e.snow.sessionOf(conversation), snow.Event{Items: []snow.Item{{Kind: snow.KindWait}}})
+}
+
 // metric is the sum of a counter over the series whose labels have the value.
 func (e *engine) metric(name, label string) (sum float64) {
 	e.t.Helper()
@@ -169,6 +174,7 @@ type teamsSide struct {
 	mu   sync.Mutex
 	log  []sent
 	fail func(conversation, text string) error
+	hang bool // sends are not answered
 }
 
 func (s *teamsSide) take(ref adapter.Reference, a *adapter.Activity) (string, error) {
@@ -186,7 +192,14 @@ func (s *teamsSide) take(ref adapter.Reference, a *adapter.Activity) (string, er
 	return fmt.Sprintf("out%d", len(s.log)), x.err
 }
 
-func (s *teamsSide) Send(_ context.Context, ref adapter.Reference, a *adapter.Activity) (string, error) {
+func (s *teamsSide) Send(ctx context.Context, ref adapter.Reference, a *adapter.Activity) (string, error) {
+	s.mu.Lock()
+	hang := s.hang
+	s.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return "", &adapter.Error{Op: "send", Written: true, Err: context.Cause(ctx)}
+	}
 	return s.take(ref, a)
 }
 
@@ -199,6 +212,12 @@ func (s *teamsSide) Typing(context.Context, adapter.Reference) error { return ni
 
 func (s *teamsSide) Member(_ context.Context, ref adapter.Reference, _ string) (adapter.ChannelAccount, error) {
 	return adapter.ChannelAccount{Email: ref.ConversationID + "@example.com"}, nil
+}
+
+func (s *teamsSide) hanging(hang bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hang = hang
 }
 
 func (s *teamsSide) failing(f func(conversation, text string) error) {
@@ -227,12 +246,16 @@ type snowSide struct {
 	receipts map[string]snow.ReceiptStatus
 	reports  int
 	fail     func(op string) error
+	poison   string // words that are answered 503
 }
 
 func (s *snowSide) take(op, words string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, strings.TrimSpace(op+" "+words))
+	if s.poison != "" && words == s.poison {
+		return unavailable(op)
+	}
 	if s.fail != nil {
 		return s.fail(op)
 	}
@@ -254,8 +277,11 @@ func (s *snowSide) Say(_ context.Context, _ snow.Chat, w snow.Words) error {
 	return s.take("message", w.Text)
 }
 
-func (s *snowSide) End(context.Context, snow.Chat, string) error          { return s.take("end", "") }
-func (s *snowSide) Typing(context.Context, snow.Chat, string, bool) error { return nil }
+func (s *snowSide) End(context.Context, snow.Chat, string) error { return s.take("end", "") }
+
+func (s *snowSide) Typing(context.Context, snow.Chat, string, bool) error {
+	return s.take("typing", "")
+}
 
 func (s *snowSide) Report(_ context.Context, _ snow.Chat, _ string, receipts []snow.Receipt) error {
 	s.mu.Lock()
@@ -314,124 +340,6 @@ func (s *snowSide) ticks() (ok, failed, reports int) {
 }
 
 func unavailable(string) error { return &snow.Error{Op: "message", StatusCode: 503, Written: true} }
-
-func TestAnOutageIsToldOnceAndNobodyIsPromisedAnAgent(t *testing.T) {
-	bubble(t, bot.Rules{}, func(e *engine) {
-		const chats = 25
-		name := func(i int) string { return fmt.Sprintf("chat%d", i) }
-		for i := range chats {
-			e.connect(name(i))
-		}
-		e.says("silent", "agent please")
-		e.passes(time.Second)
-		e.snow.failing(unavailable)
-		for i := range chats {
-			e.says(name(i), "are you there?")
-		}
-		e.passes(10 * time.Second)
-		for i := range chats {
-			if n := len(e.teams.tried(name(i), "can't be reached")); n != 1 {
-				t.Errorf("%s was told %d times of the outage, want once", name(i), n)
-			}
-		}
-		if n := len(e.teams.tried("silent", "can't be reached")); n != 1 {
-			t.Errorf("who waits for an agent was told %d times of the outage, want once", n)
-		}
-		before := len(e.snow.done())
-		e.passes(time.Minute)
-		if n := len(e.snow.done()) - before; n < 10 || n > 13 {
-			t.Errorf("%d calls in a minute of the outage, want a probe each 5 s", n)
-		}
-		e.says("late", "I want to talk to a person")
-		e.passes(time.Second)
-		if n := len(e.teams.tried("late", "can't bring you to a person")); n != 1 || len(e.teams.tried("late", "Shall I create a ticket")) != 1 {
-			t.Errorf("an escalation during the outage shows %q", e.teams.tried("late", ""))
-		}
-		e.snow.failing(nil)
-		e.passes(10 * time.Second)
-		for _, who := range []string{name(0), name(chats - 1), "silent"} {
-			if n := len(e.teams.tried(who, "can be reached again")); n != 1 {
-				t.Errorf("%s was told %d times that the outage is over, want once", who, n)
-			}
-		}
-		heard := 0
-		for _, c := range e.snow.done()[before:] {
-			if c == "message are you there?" {
-				heard++
-			}
-		}
-		if heard < chats {
-			t.Errorf("after the outage %d words were sent, want those of all %d chats", heard, chats)
-		}
-		e.says("late", "I want to talk to a person")
-		e.passes(time.Second)
-		if e.snow.sessionOf("late") == "" {
-			t.Error("after the outage nobody is asked for an agent")
-		}
-	})
-}
-
-func TestTheEndOfAnOutageIsToldAfterARestart(t *testing.T) {
-	bubble(t, bot.Rules{}, func(e *engine) {
-		e.connect("talks")
-		e.connect("listens")
-		e.snow.failing(unavailable)
-		for range 30 {
-			e.says("talks", "hello?")
-		}
-		for i := range 25 { // the host fails for many
-			e.says(fmt.Sprintf("other%d", i), "agent please")
-		}
-		e.passes(15 * time.Second)
-		if n := len(e.teams.tried("listens", "can't be reached")); n != 1 {
-			t.Fatalf("told %d times of the outage, want once", n)
-		}
-		e.stop()
-		e.snow.failing(nil)
-		e.start()
-		e.passes(15 * time.Second)
-		for _, who := range []string{"talks", "listens"} {
-			if n := len(e.teams.tried(who, "can be reached again")); n != 1 {
-				t.Errorf("%s was told %d times that it is over, want once", who, n)
-			}
-		}
-	})
-}
-
-func TestALaneIsBlockedForABoundedTime(t *testing.T) {
-	bubble(t, bot.Rules{}, func(e *engine) {
-		session := e.connect("chat")
-		e.snow.failing(func(op string) error {
-			if op == "message" {
-				return &snow.Error{Op: op, StatusCode: 503, Written: true}
-			}
-			return nil
-		})
-		e.says("chat", "lost one")
-		e.says("chat", "lost two")
-		e.passes(4 * time.Minute)
-		if n := len(e.teams.tried("chat", "could not be delivered")); n != 0 {
-			t.Errorf("told after 4 minutes already: %d", n)
-		}
-		e.passes(90 * time.Second)
-		for _, words := range []string{"lost one", "lost two"} {
-			if n := len(e.teams.tried("chat", words)); n != 1 {
-				t.Errorf("%q is offered %d times to be sent again, want once", words, n)
-			}
-		}
-		e.snow.failing(nil)
-		e.says("chat", "found")
-		e.passes(10 * time.Second)
-		if calls := e.snow.done(); !slices.Contains(calls, "message found") {
-			t.Errorf("the lane is still blocked: %q", calls[len(calls)-1])
-		}
-		e.answers(session, "hello")
-		e.passes(time.Second)
-		if len(e.teams.tried("chat", "hello")) != 1 {
-			t.Error("the other direction stands still")
-		}
-	})
-}
 
 func TestNeverRepeatReportsWhatIsUnclear(t *testing.T) {
 	bubble(t, bot.Rules{Ticks: true, NeverRepeat: true, Pacing: true}, func(e *engine) {
@@ -582,139 +490,6 @@ func TestTicksPauseWhenTheInstanceTakesNone(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestABurstOfTheAgentGoesOutWithinTheWindows(t *testing.T) {
-	bubble(t, bot.Rules{Ticks: true, Pacing: true}, func(e *engine) {
-		session := e.connect("chat")
-		var want []string
-		for i := range 100 {
-			want = append(want, fmt.Sprintf("message %d", i))
-			e.answers(session, want[i])
-		}
-		e.passes(10 * time.Second)
-		var got []string
-		for _, text := range e.teams.tried("chat", "message ") {
-			got = append(got, strings.Split(text, "\n\n")...)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("Teams shows (-want +got):\n%s", diff)
-		}
-		if ok, failed, _ := e.snow.ticks(); ok != 100 || failed != 0 {
-			t.Errorf("%d ticks and %d failures, want 100 ticks", ok, failed)
-		}
-	})
-}
-
-func TestMessagesThatNeedNotWaitStayApart(t *testing.T) {
-	bubble(t, bot.Rules{Ticks: true, Pacing: true}, func(e *engine) {
-		session := e.connect("chat")
-		e.post(session, snow.Event{Items: []snow.Item{
-			{Kind: snow.KindText, Text: "one", FromAgent: true}, {Kind: snow.KindText, Text: "two", FromAgent: true}, {Kind: snow.KindText, Text: "three", FromAgent: true},
-		}})
-		e.passes(time.Second)
-		for _, text := range []string{"one", "two", "three"} {
-			if got := e.teams.tried("chat", text); !slices.Equal(got, []string{text}) {
-				t.Errorf("%q shows as %q", text, got)
-			}
-		}
-	})
-}
-
-func TestMergedWordsThatFailAreSentOneByOne(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		err    error // of the merged one
-		bad    string
-		failed int
-	}{
-		{"refused together", &adapter.Error{Op: "send", StatusCode: 413, Code: "MessageSizeTooBig", Written: true}, "", 0},
-		{"one of them is refused", &adapter.Error{Op: "send", StatusCode: 400, Written: true}, "message 12", 1},
-		{"nobody knows", &adapter.Error{Op: "send", Written: true, Err: context.DeadlineExceeded}, "", 0},
-		{"nobody knows, twice", &adapter.Error{Op: "send", Written: true, Err: context.DeadlineExceeded}, "message 12", 1},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, bot.Rules{Ticks: true, Pacing: true}, func(e *engine) {
-				session := e.connect("chat")
-				failed := false
-				e.teams.failing(func(_, text string) error {
-					if strings.Contains(text, "\n\n") && !failed {
-						failed = true
-						return tt.err
-					}
-					if tt.bad != "" && slices.Contains(strings.Split(text, "\n\n"), tt.bad) {
-						return tt.err
-					}
-					return nil
-				})
-				for i := range 20 {
-					e.answers(session, fmt.Sprintf("message %d", i))
-				}
-				e.passes(2 * time.Minute)
-				if !failed {
-					t.Fatal("nothing was merged")
-				}
-				if ok, bad, _ := e.snow.ticks(); ok != 20-tt.failed || bad != tt.failed {
-					t.Errorf("%d ticks and %d failures, want %d and %d", ok, bad, 20-tt.failed, tt.failed)
-				}
-				for i := range 20 {
-					shown := 0
-					for _, text := range e.teams.tried("chat", "message ") {
-						if slices.Contains(strings.Split(text, "\n\n"), fmt.Sprintf("message %d", i)) {
-							shown++
-						}
-					}
-					if shown < 1 || shown > 2 {
-						t.Errorf("message %d was sent %d times", i, shown)
-					}
-				}
-			})
-		})
-	}
-}
-
-func TestAStopWhileLanesWaitLosesNothing(t *testing.T) {
-	bubble(t, bot.Rules{Ticks: true, Pacing: true}, func(e *engine) {
-		session := e.connect("chat")
-		for i := range 50 {
-			e.answers(session, fmt.Sprintf("message %d", i))
-		}
-		synctest.Wait()
-		e.stop()
-		e.start()
-		e.passes(20 * time.Second)
-		var got []string
-		for _, text := range e.teams.tried("chat", "message ") {
-			got = append(got, strings.Split(text, "\n\n")...)
-		}
-		if len(got) != 50 || got[0] != "message 0" || got[49] != "message 49" {
-			t.Errorf("Teams shows %d messages: %q", len(got), got)
-		}
-		if ok, failed, _ := e.snow.ticks(); ok != 50 || failed != 0 {
-			t.Errorf("%d ticks and %d failures, want 50 ticks", ok, failed)
-		}
-	})
-}
-
-func TestSendTimesSurviveARestart(t *testing.T) {
-	bubble(t, bot.Rules{Ticks: true, Pacing: true}, func(e *engine) {
-		session := e.connect("chat")
-		e.passes(30 * time.Second)
-		for i := range 6 {
-			e.answers(session, fmt.Sprint("before ", i))
-		}
-		synctest.Wait()
-		e.stop()
-		e.start()
-		e.answers(session, "after")
-		e.passes(10 * time.Second)
-		e.teams.mu.Lock()
-		defer e.teams.mu.Unlock()
-		log := e.teams.log[len(e.teams.log)-7:]
-		if took := log[6].at.Sub(log[0].at); log[6].text != "after" || took < time.Second {
-			t.Errorf("the seventh send came %v after the first", took)
-		}
-	})
 }
 
 func TestWordsAfterASilenceAreOfferedAnotherChat(t *testing.T) {

@@ -36,6 +36,7 @@ func (b *Bot) Run(ctx context.Context) error {
 		}
 	}
 	g.Go(func() error { return b.keepTime(working) })
+	g.Go(func() error { return b.sweep(working) })
 	g.Go(func() error { return b.prune(working) })
 	g.Go(func() error { return b.watch(working) })
 	g.Go(func() error { return b.typist.run(working) })
@@ -63,17 +64,17 @@ func (b *Bot) work(ctx context.Context, d store.Direction) error {
 			b.log.Error("cannot claim deliveries; will try again", "direction", d, "err", err)
 			pause(ctx, time.Second)
 		case l != nil:
-			b.receive(context.WithoutCancel(ctx), l, claimed)
+			b.receive(ctx, l, claimed)
 		}
 	}
 	return nil
 }
 
 // receive takes in a lane that was claimed, and handles what may go on now: that lane, or a more urgent one.
-func (b *Bot) receive(ctx context.Context, l *store.Lease, claimed time.Time) {
-	c := b.claim(ctx, l, claimed)
+func (b *Bot) receive(taking context.Context, l *store.Lease, claimed time.Time) {
+	c := b.claim(context.WithoutCancel(taking), l, claimed)
 	if c.host == nil {
-		b.handle(ctx, c)
+		b.handle(context.WithoutCancel(taking), c)
 		return
 	}
 	b.room.enter(c)
@@ -82,7 +83,7 @@ func (b *Bot) receive(ctx context.Context, l *store.Lease, claimed time.Time) {
 		if c == nil {
 			return
 		}
-		b.follow(ctx, c, course)
+		b.follow(taking, c, course)
 	}
 }
 
@@ -137,7 +138,7 @@ func (b *Bot) usher(ctx context.Context, d store.Direction) error {
 	for range b.workers {
 		g.Go(func() error {
 			for t := range tasks {
-				b.follow(context.WithoutCancel(ctx), t.c, t.course)
+				b.follow(ctx, t.c, t.course)
 			}
 			return nil
 		})
@@ -161,11 +162,14 @@ func (b *Bot) usher(ctx context.Context, d store.Direction) error {
 	return g.Wait()
 }
 
-// follow does with a claim what the room says.
-func (b *Bot) follow(ctx context.Context, c *claim, course course) {
+// follow does with a claim what the room says. A send is not begun any more when taking has ended: it would keep the process
+// from its end.
+func (b *Bot) follow(taking context.Context, c *claim, course course) {
+	ctx := context.WithoutCancel(taking)
 	switch course {
 	case goOn:
-		if time.Until(c.since.Add(leaseTime-leaseMargin)) < leastSend { // the workers were all at work
+		late := time.Until(c.since.Add(leaseTime-leaseMargin)) < leastSend // the workers were all at work
+		if late || taking.Err() != nil {
 			b.room.finish(c, 0, errNoCall)
 			b.release(ctx, c)
 			return
@@ -195,9 +199,11 @@ func (b *Bot) release(ctx context.Context, c *claim) {
 	defer cancel()
 	l := c.lease
 	var ev event
-	if l.Lane.Direction == store.ToServiceNow && c.state != nil && c.state.Session != nil && !c.state.Outage &&
-		b.now().Sub(l.Deliveries[0].Accepted) > b.rules.OutageAfter {
-		ev = outageEvent{}
+	head := l.Deliveries[0]
+	if l.Lane.Direction == store.ToServiceNow && c.state != nil && c.state.Session != nil && c.state.Stuck != head.ID &&
+		b.now().Sub(head.Accepted) > b.rules.OutageAfter {
+		b.told.Store(true)
+		ev = outageEvent{head.ID}
 	}
 	if err := b.settle(settling, l, store.Result{Next: store.Release}, ev); err != nil && !errors.Is(err, store.ErrFenced) {
 		b.log.Error("cannot give a lane back; it is free when its lease has run out", "lane", l.Lane.String(), "err", err)
@@ -304,7 +310,8 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 			b.metrics.repeats("unclear outcome", len(sent))
 		}
 		if to == store.ToServiceNow && v.at.Sub(d.Accepted) > b.rules.OutageAfter {
-			evs = append(evs, outageEvent{})
+			b.told.Store(true)
+			evs = append(evs, outageEvent{d.ID})
 		}
 	}
 	if recent, busy := b.room.recent(c); recent != nil && (busy || len(evs) > 0) {

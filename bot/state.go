@@ -50,6 +50,8 @@ type state struct {
 	Since time.Time `json:"since,omitzero"`
 	// Outage reports that the employee was told that ServiceNow cannot be reached.
 	Outage bool `json:"outage,omitempty"`
+	// Stuck is the delivery to ServiceNow that has waited for so long: what becomes of it says more than any probe.
+	Stuck string `json:"stuck,omitempty"`
 	// Lapsed is when ServiceNow closed a chat because the employee had been silent.
 	Lapsed time.Time `json:"lapsed,omitzero"`
 	// Sent are the recent sends to Teams, so that they are known after a restart and to another replica.

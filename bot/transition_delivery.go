@@ -25,6 +25,7 @@ func (e *sentEvent) raw() []byte { return e.delivery.Body }
 
 func (e *sentEvent) apply(c *change) {
 	if e.to == store.ToServiceNow && c.state.Outage {
+		c.state.Stuck = ""
 		outageOverEvent{}.apply(c)
 	}
 	c.leaves(e.to)
@@ -140,6 +141,9 @@ func (e *failedEvent) raw() []byte { return e.delivery.Body }
 func (e *failedEvent) apply(c *change) {
 	c.count("given up", string(e.why))
 	c.leaves(e.to)
+	if e.delivery.ID == c.state.Stuck {
+		c.state.Stuck = ""
+	}
 	id, t := e.delivery.Session, c.texts()
 	switch e.delivery.Kind {
 	case kindAgent:
@@ -225,12 +229,20 @@ func notDelivered(why failure) TextKey {
 }
 
 // An outageEvent says that ServiceNow has not been reached for a while, and is tried on.
-type outageEvent struct{}
+type outageEvent struct {
+	delivery string // that waits for it, if one does
+}
 
 func (outageEvent) raw() []byte { return nil }
 
-func (outageEvent) apply(c *change) {
-	if c.state.Session != nil && !c.state.Outage {
+func (e outageEvent) apply(c *change) {
+	if c.state.Session == nil {
+		return
+	}
+	if e.delivery != "" {
+		c.state.Stuck = e.delivery
+	}
+	if !c.state.Outage {
 		c.state.Outage = true
 		c.notice(c.texts().Say(TextNoticeOutage))
 		c.count("outages told", "")
@@ -243,7 +255,7 @@ type outageOverEvent struct{}
 func (outageOverEvent) raw() []byte { return nil }
 
 func (outageOverEvent) apply(c *change) {
-	if c.state.Outage {
+	if c.state.Outage && c.state.Stuck == "" {
 		c.state.Outage = false
 		c.notice(c.texts().Say(TextNoticeOutageOver))
 	}
