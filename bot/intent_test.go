@@ -73,6 +73,17 @@ func TestHeldOut(t *testing.T) {
 	}
 }
 
+// TestHeldOutWishes runs the lists in which only wishes and no wishes are told apart. Their head says what was measured before
+// they were tuned for: 117 of 131 wishes found (89%), 117 of 123 found ones meant (95%).
+func TestHeldOutWishes(t *testing.T) {
+	t.Parallel()
+	for _, s := range sayings(t, "heldout3") {
+		if got := bot.DetectIntent(s.text, s.locale, nil); (got == bot.IntentAgent) != (s.want == bot.IntentAgent) {
+			t.Errorf("%s %q = %v, want %v", s.locale, s.text, got, s.want)
+		}
+	}
+}
+
 func TestDetectIntent(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"en", "es", "fr", "de", "pt", "it", "nl", "ja", "mixed", "more", "everyday"} {
