@@ -25,8 +25,15 @@ func render(t *Texts, resolve resolver, session string, it snow.Item) []*adapter
 		}
 		return out
 	case snow.KindHTML:
-		if md := htmlToMarkdown(it.HTML); md != "" {
-			return markdown(md)
+		out := markdown(htmlToMarkdown(it.HTML, resolve))
+		if len(it.Links) > 0 {
+			out = append(out, linkList(resolve, snow.Item{Links: it.Links})...)
+		}
+		if it.URL != "" {
+			out = append(out, picture(t, resolve, snow.Item{URL: it.URL})...)
+		}
+		if len(out) > 0 {
+			return out
 		}
 	case snow.KindImage:
 		return picture(t, resolve, it)

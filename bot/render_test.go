@@ -34,6 +34,11 @@ func TestRenderGolden(t *testing.T) {
 		{"text with sources", snow.Item{Kind: snow.KindText, Text: "As the page says [1].", Links: []snow.Link{{Label: "VPN_guide", URL: "https://kb.example.com/a_(b)"}}}},
 		{"system", snow.Item{Kind: snow.KindSystem, Text: "Sam Ortiz has entered the chat."}},
 		{"html", snow.Item{Kind: snow.KindHTML, HTML: `<p>Try <b>this</b>:</p><ol><li>Open <a href="https://example.com/?a=1&b=2">the page</a></li><li>Say &lt;at&gt;hi&lt;/at&gt; &amp; go</li></ol><script>alert(1)</script><img src=x onerror=alert(1)><a href="javascript:alert(1)">x</a>`}},
+		{"html with all that may hang on it", snow.Item{
+			Kind: snow.KindHTML, HTML: `<table><tr><th>Item</th><th>Price</th></tr><tr><td>1 <b>laptop</b></td><td>2</td></tr></table><p>see <a href="/kb?id=2">the page</a> <img src="/a.png" alt="A cat"><img src="https://cdn.example.com/b.png?x=1"><img src="data:image/png;base64,AA" alt="inline"></p>`,
+			Links: []snow.Link{{Label: "More", URL: "https://example.com/more"}}, URL: "https://cdn.example.com/p.png",
+		}},
+		{"html without words", snow.Item{Kind: snow.KindHTML, HTML: "<p></p>", Links: []snow.Link{{URL: "/kb"}}}},
 		{"picture", snow.Item{Kind: snow.KindImage, URL: "https://cdn.example.com/p.png", Text: "the error"}},
 		{"picture on the instance", snow.Item{Kind: snow.KindImage, URL: "/sys_attachment.do?sys_id=1", Text: "the error"}},
 		{"link", snow.Item{Kind: snow.KindLink, URL: "https://example.com/x", Text: "The [page]"}},
@@ -108,7 +113,7 @@ func FuzzHTMLToMarkdown(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if md := htmlToMarkdown(raw); strings.Contains(md, "<") {
+		if md := htmlToMarkdown(raw, onInstance); strings.Contains(md, "<") {
 			t.Errorf("htmlToMarkdown(%q) = %q, which holds markup", raw, md)
 		}
 	})

@@ -26,7 +26,7 @@ func decodeItem(o object, outer Item, levels int) []Item {
 	}
 	switch inner, ok := nested(o, uiType, it.FromAgent); {
 	case ok && levels > 0:
-		return append(decodeItem(inner, it, levels-1), more(o, it)...)
+		return append(decodeItem(inner, it, levels-1), more(o, it, "click_for_more")...)
 	case isAction(uiType, o):
 		it.decodeAction(o, uiType)
 	case isStream(uiType):
@@ -43,6 +43,9 @@ func decodeItem(o object, outer Item, levels int) []Item {
 	}
 	if it.Kind == KindText && strings.TrimSpace(it.Text) == "" && len(it.Links) == 0 {
 		it.Kind, it.Text = KindNothing, ""
+	}
+	if strings.EqualFold(uiType, "OutputTable") { // all rows come at once; the topic waits until they were read
+		return append([]Item{it}, more(o, it, "DONE")...)
 	}
 	return []Item{it}
 }
@@ -65,14 +68,16 @@ func nested(o object, uiType string, fromAgent bool) (object, bool) {
 	return nil, false
 }
 
-// more is the button under one part of a MultiPartOutput. ServiceNow sends the next part only when it was clicked.
-func more(o object, it Item) []Item {
+// more is the button under one part of a MultiPartOutput, or under a table. ServiceNow goes on only when it was clicked.
+func more(o object, it Item, value string) []Item {
 	label := firstText(o, "navigationBtnLabel")
 	if label == "" {
 		return nil
 	}
-	it.Kind, it.Options = KindPicker, []Option{{Label: label, Value: "click_for_more"}}
-	return []Item{it}
+	return []Item{{
+		ID: it.ID, Name: it.Name, Agent: it.Agent, FromAgent: it.FromAgent,
+		Kind: KindPicker, Options: []Option{{Label: label, Value: value}},
+	}}
 }
 
 // decodeUnknown keeps of a control that nothing is known of what a person could use.
