@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,6 +23,8 @@ type benchCommand struct {
 	Senders int           `default:"64" help:"How many people write at once, on each side. One chat has one writer on each side."`
 	For     time.Duration `default:"5s" help:"How long each measurement takes."`
 	Runs    int           `default:"3" help:"How often everything is measured; the medians are shown."`
+	Only    string        `placeholder:"WORDS" help:"Make only those measurements whose names hold these words."`
+	Profile string        `type:"path" placeholder:"DIR" help:"Write profiles of the service and of the emulations there (processor, heap, blocking), of the last run."`
 	JSON    bool          `help:"Print JSON."`
 }
 
@@ -52,7 +56,7 @@ func (c *benchCommand) measure(ctx context.Context, dir string) (*benchReport, e
 	if err != nil {
 		return nil, fmt.Errorf("cannot find the program itself: %w", err)
 	}
-	bar := newBenchBar(time.Duration(c.Runs*len(benchPhases)) * c.For)
+	bar := newBenchBar(time.Duration(c.Runs*len(c.phases())) * c.For)
 	defer bar.finish()
 	report := newBenchReport(c)
 	for n := range c.Runs {
@@ -82,8 +86,13 @@ var benchPhases = []benchPhase{
 	{name: "relay, to ServiceNow", employees: true},
 	{name: "relay, to Teams", agents: true},
 	{name: bothWays, employees: true, agents: true},
-	{name: "relay, both ways, half the rate", employees: true, agents: true, half: true},
-	{name: "relay, both ways, 200/s", employees: true, agents: true, rate: 100},
+	{name: "open loop, half the rate", employees: true, agents: true, half: true},
+	{name: "open loop, 200/s", employees: true, agents: true, rate: 100},
+}
+
+// phases are those that were asked for.
+func (c *benchCommand) phases() []benchPhase {
+	return slices.DeleteFunc(slices.Clone(benchPhases), func(p benchPhase) bool { return !strings.Contains(p.name, c.Only) })
 }
 
 // echoPhase is the ceiling: what decodes an activity, verifies its token, and posts it back, and keeps nothing.
@@ -111,15 +120,15 @@ func (r *benchRun) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer log.Close()
-	if r.teams, err = startPeer(r.binary, "teams", log); err != nil {
+	if r.teams, err = startPeer(r.binary, "teams", r.command.Profile, log); err != nil {
 		return err
 	}
 	defer r.teams.stop()
-	if r.now, err = startPeer(r.binary, "servicenow", log); err != nil {
+	if r.now, err = startPeer(r.binary, "servicenow", r.command.Profile, log); err != nil {
 		return err
 	}
 	defer r.now.stop()
-	for _, p := range benchPhases {
+	for _, p := range r.command.phases() {
 		if err = r.phase(ctx, p, log); err != nil {
 			break
 		}
@@ -156,7 +165,7 @@ func (r *benchRun) phase(ctx context.Context, p benchPhase, log io.Writer) (err 
 
 // open starts the service and gives every employee an agent.
 func (r *benchRun) open(ctx context.Context, log io.Writer) (err error) {
-	if r.service, err = startService(ctx, r.binary, []string{"serve"}, r.env(), log); err != nil {
+	if r.service, err = startService(ctx, r.binary, []string{"serve", "--profile=" + r.command.Profile}, r.env(), log); err != nil {
 		return err
 	}
 	if _, err := r.now.ask(peerOrder{Do: "open", Bot: r.service.webhook(), Secret: benchSecret}); err != nil {

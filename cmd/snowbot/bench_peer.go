@@ -51,8 +51,8 @@ type benchPeer struct {
 	from  *json.Decoder
 }
 
-func startPeer(binary, side string, log io.Writer) (*benchPeer, error) {
-	cmd := exec.Command(binary, "bench-peer", side) //nolint:gosec,noctx // this very program; it ends with its input
+func startPeer(binary, side, profiles string, log io.Writer) (*benchPeer, error) {
+	cmd := exec.Command(binary, "bench-peer", side, "--profile="+profiles) //nolint:gosec,noctx // this very program; it ends with its input
 	cmd.Stderr = log
 	cmd.SysProcAttr = dieWithParent()
 	in, err := cmd.StdinPipe()
@@ -108,14 +108,19 @@ type platform interface {
 }
 
 type benchPeerCommand struct {
-	Side string `arg:"" enum:"teams,servicenow"`
+	Side    string `arg:"" enum:"teams,servicenow"`
+	Profile string
 }
 
 // Run is a peer.
-func (c *benchPeerCommand) Run() error {
+func (c *benchPeerCommand) Run() (err error) {
+	done, err := profile(c.Profile, c.Side)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	seen := &arrivals{newest: map[int]int{}}
 	var p platform
-	var err error
 	if c.Side == "teams" {
 		p, err = newTeamsPlatform(seen)
 	} else {

@@ -28,13 +28,18 @@ import (
 
 type serveCommand struct {
 	settings
+	Profile string `hidden:"" placeholder:"DIR" help:"Write profiles of the process there."`
 }
 
 // Run runs the service until SIGTERM or SIGINT.
 func (c *serveCommand) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	return serve(ctx, &c.settings, os.Stderr)
+	done, err := profile(c.Profile, "service")
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, &c.settings, os.Stderr), done())
 }
 
 // A shutdown takes ten seconds at most: requests under way are answered, while sends in hand, which have limits of their own, are finished.
