@@ -84,6 +84,7 @@ type Bot struct {
 	typist  *typist
 	hosts   hosts
 	room    *room
+	states  stateCache
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -141,7 +142,14 @@ func (b *Bot) Activity(ctx context.Context, a *adapter.Activity) error {
 		return nil
 	}
 	ids := []store.EventID{activityID(a)}
+	if s := b.states.last(conversation); s == nil || s.Session == nil {
+		b.interpret(ev)
+	}
 	err := b.apply(ctx, conversation, ids, ev)
+	if errors.Is(err, errUninterpreted) { // the session has ended meanwhile
+		b.interpret(ev)
+		err = b.apply(ctx, conversation, ids, ev)
+	}
 	var taken *store.KeyTakenError
 	if errors.As(err, &taken) { // the person has a session in another conversation
 		ev.elsewhere = true
@@ -163,7 +171,19 @@ func (b *Bot) Invoke(ctx context.Context, a *adapter.Activity) (adapter.InvokeRe
 	}}, nil
 }
 
-// describe works out everything about an activity that depends on it alone.
+// errUninterpreted says that the employee talks to the bot, and that nobody has looked yet for what they wish.
+var errUninterpreted = errors.New("words not interpreted")
+
+// interpret looks for a wish in the employee's words. It takes as long as most of the rest together, and what is said
+// to an agent is not looked at.
+func (b *Bot) interpret(ev *employeeEvent) {
+	if ev.activity.Type == adapter.TypeMessage && ev.press == nil {
+		ev.intent = DetectIntent(ev.text, ev.activity.Locale, b.rules.Phrases)
+	}
+	ev.interpreted = true
+}
+
+// describe works out everything about an activity that depends on it alone, save for what interpret does.
 func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
 	ev := &employeeEvent{activity: a, ref: a.Reference(), press: pressedButton(a)}
 	ev.ref.Locale = firstOf(ev.ref.Locale, clientLocale(a))
@@ -180,7 +200,6 @@ func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
 		}
 	}
 	if a.Type == adapter.TypeMessage && ev.press == nil {
-		ev.intent = DetectIntent(ev.text, a.Locale, b.rules.Phrases)
 		ev.command = DetectCommand(ev.text)
 	}
 	ev.live = b.store.Mask("person/" + ev.ref.TenantID + "/" + firstOf(ev.ref.UserAADID, ev.ref.UserID))
@@ -304,7 +323,7 @@ func (b *Bot) locate(ctx context.Context, p *snow.Event) (conversation, session 
 	if err != nil {
 		return "", "", fmt.Errorf("load conversation: %w", err)
 	}
-	s, err := decodeState(&r)
+	s, err := b.states.read(&r)
 	if err != nil {
 		return "", "", err
 	}
@@ -361,10 +380,14 @@ const panicPause = 10 * time.Minute
 
 // transit runs the transition on a turn. One that panics changes nothing, and its event becomes a dead letter.
 func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]count) (err error) {
-	s, err := decodeState(t.Record)
+	before, err := b.states.read(t.Record)
 	if err != nil {
 		return err
 	}
+	if e, ok := ev.(*employeeEvent); ok && !e.interpreted && before.Session == nil {
+		return errUninterpreted
+	}
+	s := before.clone()
 	c := &change{rules: &b.rules, now: t.Now, seed: seed, state: s, turn: t, facts: f}
 	defer func() {
 		if p := recover(); p != nil {
@@ -382,5 +405,9 @@ func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]c
 	ev.apply(c)
 	s.forget(t.Now)
 	*counts = c.counts
-	return s.encode(t.Record, s.due(&b.rules))
+	if err := s.encode(t.Record, s.due(&b.rules)); err != nil {
+		return err
+	}
+	b.states.put(t.Record.ID, t.Record.Data, s) // if the commit fails, no record has these bytes
+	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"time"
 
@@ -124,7 +126,7 @@ func (b *Bot) loadState(ctx context.Context, conversation string) (*state, error
 	if err != nil {
 		return nil, fmt.Errorf("load conversation: %w", err)
 	}
-	return decodeState(&r)
+	return b.states.read(&r)
 }
 
 // usher hands the lanes that have waited to workers of its own, as soon as they may go on.
@@ -271,7 +273,7 @@ func (c *claim) known(d store.Delivery) store.Delivery {
 // conclude settles a claim of which the first deliveries were sent, or were not.
 func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err error, v decision) {
 	l, d, to, now := c.lease, c.lease.Deliveries[0], c.lease.Lane.Direction, b.now()
-	log := b.log.With("delivery", d.ID, "kind", d.Kind, "lane", l.Lane.String())
+	log := func() *slog.Logger { return b.log.With("delivery", d.ID, "kind", d.Kind, "lane", l.Lane.String()) }
 	sort, _ := classify(to, err)
 	unsure := sort.fate == unclear
 	merged := to == store.ToTeams && len(sent) > 1
@@ -284,7 +286,7 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 	if v.fate == done {
 		r.Done = len(sent)
 		for _, e := range sent {
-			if e.worthTelling() || to == store.ToTeams && c.state != nil && c.state.Apart != nil {
+			if b.changes(c.state, e) {
 				evs = append(evs, e)
 			}
 			b.metrics.delivered(to, e.delivery.Kind, v, now.Sub(e.delivery.Accepted))
@@ -300,11 +302,11 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 	}
 	switch v.fate {
 	case never:
-		log.Warn("delivery given up", "why", v.why, "attempts", d.Failed+1, "err", err)
+		log().Warn("delivery given up", "why", v.why, "attempts", d.Failed+1, "err", err)
 		r.Next, r.Reason = store.Bury, string(v.why)
 		evs = append(evs, &failedEvent{to: to, delivery: d, body: sent[0].body, why: v.why})
 	case again:
-		log.Info("delivery will be tried again", "at", v.at, "attempts", d.Failed+1, "err", err)
+		log().Info("delivery will be tried again", "at", v.at, "attempts", d.Failed+1, "err", err)
 		r.Next, r.At = store.Again, v.at
 		if unsure && to == store.ToTeams {
 			b.metrics.repeats("unclear outcome", len(sent))
@@ -324,7 +326,7 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 	settling, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	if err := b.settle(settling, l, r, ev); err != nil { // the lease runs out and the delivery is repeated
-		log.Error("cannot settle delivery; it will be repeated", "err", err)
+		log().Error("cannot settle delivery; it will be repeated", "err", err)
 		if v.fate == done && to == store.ToTeams {
 			b.metrics.repeats("settle failed", len(sent))
 		}
@@ -407,9 +409,22 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 	return sent, call, err
 }
 
-// worthTelling reports whether a transition is to see it.
-func (e *sentEvent) worthTelling() bool {
-	return e.to != store.ToTicks && (e.to != store.ToTeams || e.delivery.Kind == kindCard || e.body.MessageID != "")
+// changes reports whether a delivery that was done makes any difference to its conversation, as far as is known. Most
+// do not, and then their settle has no record to write. What a transition would make of it depends on the events of its
+// own lane, which has none while the delivery is in hand, and on whether the employee is told of an outage, which ends for all at once.
+func (b *Bot) changes(s *state, e *sentEvent) (yes bool) {
+	if s == nil {
+		return true
+	}
+	defer func() {
+		if recover() != nil { // the transition is where that is dealt with
+			yes = true
+		}
+	}()
+	c := &change{rules: &b.rules, now: b.now(), state: s.clone(), turn: &store.Turn{Record: &store.Record{}}, facts: b.facts()}
+	e.apply(c)
+	t := c.turn
+	return len(t.Deliver)+len(t.Lines)+len(t.Move)+len(t.Drop)+len(c.counts) > 0 || !reflect.DeepEqual(c.state, s)
 }
 
 // pause waits, or returns early when ctx ends.

@@ -149,6 +149,21 @@ func decodeState(r *store.Record) (*state, error) {
 	return s, nil
 }
 
+// clone returns a copy that shares nothing which is ever edited: Sent is replaced as a whole.
+func (s *state) clone() *state {
+	c := *s
+	if s.Session != nil {
+		session := *s.Session
+		c.Session = &session
+	}
+	if s.Apart != nil {
+		apart := *s.Apart
+		c.Apart = &apart
+	}
+	c.Past = slices.Clone(s.Past)
+	return &c
+}
+
 // encode writes the state into the record, with everything the store indexes.
 func (s *state) encode(r *store.Record, due time.Time) error {
 	data, err := json.Marshal(s)

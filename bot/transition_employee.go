@@ -16,10 +16,12 @@ type employeeEvent struct {
 	ref      adapter.Reference
 	text     string // the words as they are relayed
 	files    bool   // something came along that cannot be relayed
-	intent   Intent
+	intent   Intent // when interpreted
 	command  Command
 	press    *button // a button of ours was pressed
 	live     string  // masked name of the person
+	// interpreted reports that a wish was looked for, which is needed only while the bot has the conversation.
+	interpreted bool
 	// elsewhere reports that the person has a live session in another conversation.
 	elsewhere bool
 }

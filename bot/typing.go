@@ -78,7 +78,7 @@ func (t *typist) pass(ctx context.Context, y typing) {
 	if err != nil {
 		return
 	}
-	s, err := decodeState(&r)
+	s, err := t.bot.states.read(&r)
 	if err != nil || s.Session == nil || s.Session.Phase != connected {
 		return
 	}
