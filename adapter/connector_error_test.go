@@ -3,6 +3,8 @@ package adapter_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +12,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,27 +129,30 @@ func TestConnectorRetryAfter(t *testing.T) {
 
 func TestConnectorRepeatsOnceWithAFreshToken(t *testing.T) {
 	t.Parallel()
-	accept := func(good string) http.HandlerFunc {
+	accept := func(good, refusal string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") == "Bearer "+good {
 				answer(201, `{"id":"1"}`)(w, r)
 				return
 			}
-			answer(401, `{"error":{"code":"Unauthorized"}}`)(w, r)
+			answer(401, refusal)(w, r)
 		}
 	}
+	const coded, bare = `{"error":{"code":"Unauthorized"}}`, `{"message":"Authorization has been denied for this request."}`
 	for name, tt := range map[string]struct {
-		tokens *tokenList
-		ok     bool
-		used   []string
+		tokens  *tokenList
+		refusal string
+		ok      bool
+		used    []string
 	}{
-		"which is accepted":              {tokens("old", "new"), true, []string{"old", "new"}},
-		"which is refused, too":          {tokens("old", "older", "new"), false, []string{"old", "older"}},
-		"but not when there is no other": {tokens("old"), false, []string{"old"}},
+		"which is accepted": {tokens("old", "new"), coded, true, []string{"old", "new"}},
+		"which is accepted after a refusal without code": {tokens("old", "new"), bare, true, []string{"old", "new"}},
+		"which is refused, too":                          {tokens("old", "older", "new"), coded, false, []string{"old", "older"}},
+		"but not when there is no other":                 {tokens("old"), coded, false, []string{"old"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newService(t, accept("new"))
+			s := newService(t, accept("new", tt.refusal))
 			c := openConnector(t, func(o *adapter.ConnectorOptions) { o.Tokens = tt.tokens })
 			_, err := c.Send(t.Context(), s.ref(), &adapter.Activity{Text: "x"})
 			if (err == nil) != tt.ok {
@@ -165,6 +172,37 @@ func TestConnectorRepeatsOnceWithAFreshToken(t *testing.T) {
 				t.Errorf("tokens forgotten (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What a source of ours says about a failure, above all how long to wait, comes through as it is; and nothing is sent without a token.
+func TestConnectorHandsOnWhyThereIsNoToken(t *testing.T) {
+	t.Parallel()
+	s := newService(t, answer(401, `{}`))
+	down := &adapter.Error{Op: "token", StatusCode: 429, RetryAfter: time.Minute}
+	sealed := errors.New("vault sealed")
+	for _, tt := range []struct {
+		name   string
+		source *tokenList
+		cause  error
+		sent   int
+		wait   time.Duration
+	}{
+		{"at first", &tokenList{tokens: []string{""}, err: down}, down, 0, time.Minute},
+		{"after a 401", &tokenList{tokens: []string{"old", ""}, then: down}, down, 1, time.Minute},
+		{"from another source, at first", &tokenList{tokens: []string{""}, err: sealed}, sealed, 0, 0},
+		{"from another source, after a 401", &tokenList{tokens: []string{"old", ""}, then: sealed}, sealed, 1, 0},
+	} {
+		before := len(s.requests())
+		c := openConnector(t, func(o *adapter.ConnectorOptions) { o.Tokens = tt.source })
+		_, err := c.Send(t.Context(), s.ref(), &adapter.Activity{Text: "x"})
+		e := wantError(t, err)
+		if !errors.Is(err, tt.cause) || e.Op != "token" || e.Written || e.RetryAfter != tt.wait {
+			t.Errorf("%s: Send error = %+v, want %v", tt.name, e, tt.cause)
+		}
+		if sent := len(s.requests()) - before; sent != tt.sent {
+			t.Errorf("%s: %d requests were sent, want %d", tt.name, sent, tt.sent)
+		}
 	}
 }
 
@@ -195,10 +233,12 @@ func TestConnectorGoesToTheGCCHostOnce(t *testing.T) {
 	if got, want := right.requests()[0].URI, "/gcc/v3/conversations/a:1/activities"; got != want {
 		t.Errorf("GCC host was asked for %q, want %q", got, want)
 	}
-	other := newService(t, answer(403, connectorBody("BotDisabledByAdmin")))
-	c := openConnector(t, func(o *adapter.ConnectorOptions) { o.GCCServiceURL = right.URL })
-	if _, err := c.Send(t.Context(), other.ref(), &adapter.Activity{}); err == nil {
-		t.Error("another 403 was served by the GCC host")
+	for status, code := range map[int]string{403: "BotDisabledByAdmin", 400: "InvalidBotApiHost"} {
+		other := newService(t, answer(status, connectorBody(code)))
+		c := openConnector(t, func(o *adapter.ConnectorOptions) { o.GCCServiceURL = right.URL })
+		if _, err := c.Send(t.Context(), other.ref(), &adapter.Activity{}); err == nil {
+			t.Errorf("%d %s was served by the GCC host", status, code)
+		}
 	}
 }
 
@@ -241,7 +281,7 @@ func TestConnectorKnowsWhatWasWritten(t *testing.T) {
 		op      string
 		is      error
 	}{
-		"nobody listens":     {closed, nil, false, "send", nil},
+		"nobody listens":     {closed, nil, false, "send", syscall.ECONNREFUSED},
 		"unknown authority":  {encrypted.URL, nil, false, "send", nil},
 		"no token":           {hanging.URL, func(o *adapter.ConnectorOptions) { o.Tokens = &tokenList{tokens: []string{""}, err: errors.New("x")} }, false, "token", nil},
 		"time-out":           {hanging.URL, func(o *adapter.ConnectorOptions) { o.Timeout = 100 * time.Millisecond }, true, "send", context.DeadlineExceeded},
@@ -282,6 +322,86 @@ func TestConnectorKnowsWhatWasWritten(t *testing.T) {
 			t.Errorf("error %+v before the start", e)
 		}
 	})
+}
+
+// A roundTripFunc sends in the place of a transport.
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Where the transport finds a kept connection closed and cannot open another, nothing was written.
+func TestConnectorKnowsThatTheTransportTriedAgain(t *testing.T) {
+	t.Parallel()
+	transport := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		trace := httptrace.ContextClientTrace(r.Context())
+		trace.GetConn("")
+		trace.GotConn(httptrace.GotConnInfo{Reused: true})
+		trace.GetConn("")
+		return nil, errors.New("connection refused")
+	})
+	c := openConnector(t, func(o *adapter.ConnectorOptions) { o.HTTP = &http.Client{Transport: transport} })
+	err := c.Typing(t.Context(), adapter.Reference{ServiceURL: "https://smba.trafficmanager.net/emea/", ConversationID: "a:1"})
+	if e := wantError(t, err); e.Written {
+		t.Errorf("error = %+v, want not written", e)
+	}
+}
+
+// What ends a call is named as far as it is of use to whoever runs the bot, and without the address.
+func TestConnectorErrorsSayWhy(t *testing.T) {
+	t.Parallel()
+	for want, cause := range map[string]error{
+		"no such host":                 &net.DNSError{Err: "no such host", Name: "smba.trafficmanager.net", IsNotFound: true},
+		"dial tcp: connection refused": &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED},
+		"failed to verify certificate": &tls.CertificateVerificationError{Err: errors.New("expired")},
+		"signed by unknown authority":  x509.UnknownAuthorityError{},
+		"tls: handshake failure":       tls.AlertError(40),
+		"i/o timeout":                  timeoutError{},
+		"unexpected EOF":               io.ErrUnexpectedEOF,
+		"context deadline exceeded":    fmt.Errorf("secret: %w", context.DeadlineExceeded),
+		"send: the answer is not HTTP": errors.New("malformed HTTP response \"secret\""),
+	} {
+		c := openConnector(t, func(o *adapter.ConnectorOptions) {
+			o.HTTP = &http.Client{Transport: roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, cause })}
+		})
+		_, err := c.Send(t.Context(), adapter.Reference{ServiceURL: "https://smba.trafficmanager.net/emea/", ConversationID: "secret"}, &adapter.Activity{})
+		if s := err.Error(); !strings.Contains(s, want) || strings.Contains(s, "secret") {
+			t.Errorf("error %q, want it to say %q", s, want)
+		}
+	}
+}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "secret" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return false }
+
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]*adapter.Error{
+		"bot connector: send: status 403 Forbidden/MessageWritesBlocked": {Op: "send", StatusCode: 403, Code: "Forbidden", SubCode: "MessageWritesBlocked"},
+		"bot connector: send: status 403 209":                            {Op: "send", StatusCode: 403, Code: "209"},
+		"bot connector: token: status 401 AADSTS7000215/invalid_client":  {Op: "token", StatusCode: 401, Code: "7000215", SubCode: "invalid_client"},
+		"bot connector: token: status 401 AADSTS90":                      {Op: "token", StatusCode: 401, Code: "90"},
+		"bot connector: token: status 401 Odd":                           {Op: "token", StatusCode: 401, Code: "Odd"},
+		"bot connector: delete: EOF":                                     {Op: "delete", Err: io.EOF},
+	} {
+		if got := e.Error(); got != want {
+			t.Errorf("error %q, want %q", got, want)
+		}
+	}
+}
+
+func TestConnectorTakesNoPageForASuccess(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "Sign in, please")
+	})
+	_, err := openConnector(t, nil).Send(t.Context(), s.ref(), &adapter.Activity{Text: "x"})
+	if e := wantError(t, err); e.Code != adapter.CodeNotConnector {
+		t.Errorf("error = %+v", e)
+	}
 }
 
 func TestNewConnectorRefuses(t *testing.T) {

@@ -37,6 +37,11 @@ func TestMember(t *testing.T) {
 	if got, want := s.requests()[0].URI, "/emea/v3/conversations/19:c@thread.tacv2/members/29:user%2Fx"; got != want {
 		t.Errorf("asked for %s, want %s", got, want)
 	}
+	gone := newService(t, answer(404, connectorBody("ConversationNotFound")))
+	_, err = openConnector(t, nil).Member(t.Context(), gone.ref(), "u")
+	if e := wantError(t, err); e.Op != "member" || e.StatusCode != http.StatusNotFound || e.Code != "ConversationNotFound" {
+		t.Errorf("Member error = %+v", e)
+	}
 	for _, body := range []string{"", "null", "[]"} {
 		s := newService(t, answer(200, body))
 		_, err := openConnector(t, nil).Member(t.Context(), s.ref(), "u")
@@ -98,12 +103,12 @@ func TestMembersKeptAreBounded(t *testing.T) {
 		}
 		return requests.Load() > before
 	}
+	look("often")
 	for i := range 5000 {
 		look(strconv.Itoa(i))
-		look("often")
-	}
-	if look("often") {
-		t.Error("a member that is in use was forgotten")
+		if look("often") {
+			t.Fatalf("a member that is in use was forgotten after %d others", i)
+		}
 	}
 	if look("4999") {
 		t.Error("the newest member was forgotten")

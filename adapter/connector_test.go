@@ -23,6 +23,7 @@ type tokenList struct {
 	mu     sync.Mutex
 	tokens []string
 	err    error
+	then   error // in place of err once a token was forgotten
 	forgot []string
 }
 
@@ -36,6 +37,9 @@ func (l *tokenList) Forget(token string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forgot = append(l.forgot, token)
+	if l.then != nil {
+		l.err = l.then
+	}
 	if len(l.tokens) > 1 {
 		l.tokens = l.tokens[1:]
 	}
@@ -196,18 +200,42 @@ func TestConnectorCalls(t *testing.T) {
 	}
 }
 
+func TestConnectorSaysWhatItSends(t *testing.T) {
+	t.Parallel()
+	var header http.Header
+	s := newService(t, func(w http.ResponseWriter, r *http.Request) {
+		header = r.Header
+		answer(201, `{"id":"1"}`)(w, r)
+	})
+	if _, err := openConnector(t, nil).Send(t.Context(), s.ref(), &adapter.Activity{Text: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "application/json; charset=utf-8", "Accept": "application/json", "User-Agent": "snowbot", "Authorization": "Bearer token",
+	} {
+		if got := header.Get(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestConnectorStartsAThread(t *testing.T) {
 	t.Parallel()
 	s := newService(t, answer(201, `{"id":"19:c;messageid=1","activityId":"1","serviceUrl":5}`))
 	got, err := openConnector(t, nil).CreateConversation(t.Context(), s.URL, adapter.ConversationParameters{
-		IsGroup: true, ChannelData: json.RawMessage(`{"channel":{"id":"19:c"}}`), Activity: &adapter.Activity{ID: "x", Type: "message", Text: "<hi>"},
+		IsGroup: true, TenantID: "t", ChannelData: json.RawMessage(`{"channel":{"id":"19:c"}}`), Activity: &adapter.Activity{ID: "x", Type: "message", Text: "<hi>"},
 	})
 	if want := (adapter.ConversationResource{ID: "19:c;messageid=1", ActivityID: "1"}); err != nil || got != want {
 		t.Errorf("CreateConversation = %+v, %v", got, err)
 	}
-	const want = `{"isGroup":true,"channelData":{"channel":{"id":"19:c"}},"activity":{"type":"message","text":"<hi>"}}` + "\n"
+	const want = `{"isGroup":true,"tenantId":"t","channelData":{"channel":{"id":"19:c"}},"activity":{"type":"message","text":"<hi>"}}` + "\n"
 	if diff := cmp.Diff(want, s.requests()[0].Body); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
+	}
+	before := len(s.requests())
+	_, err = openConnector(t, nil).CreateConversation(t.Context(), s.URL, adapter.ConversationParameters{ChannelData: json.RawMessage("{")})
+	if e := wantError(t, err); e.Written || len(s.requests()) != before {
+		t.Errorf("parameters that are no JSON were sent: %v", err)
 	}
 	for _, body := range []string{"", "{}", `{"id":5}`, "[]"} {
 		s := newService(t, answer(201, body))
@@ -271,7 +299,10 @@ func TestConnectorEscapesIDs(t *testing.T) {
 		ref.ConversationID = "a:1"
 		_, reply := c.Reply(t.Context(), ref, id, &adapter.Activity{})
 		_, member := c.Member(t.Context(), ref, id)
-		for _, err := range []error{send, reply, member, c.Update(t.Context(), ref, id, &adapter.Activity{}), c.Delete(t.Context(), ref, id)} {
+		ref.ConversationID = id + ";messageid=1"
+		_, nowhere := c.Member(t.Context(), ref, "29:user")
+		ref.ConversationID = "a:1"
+		for _, err := range []error{send, reply, member, nowhere, c.Update(t.Context(), ref, id, &adapter.Activity{}), c.Delete(t.Context(), ref, id)} {
 			if e := wantError(t, err); e.Written || e.StatusCode != 0 {
 				t.Errorf("with the id %q: %v", id, err)
 			}
@@ -300,7 +331,7 @@ func TestConnectorGivesItsTokenToNobodyElse(t *testing.T) {
 		t.Errorf("redirect: %v", err)
 	}
 	strict := openConnector(t, func(o *adapter.ConnectorOptions) { o.Hosts = adapter.HostPolicy{} })
-	for _, url := range []string{other.URL, "https://evil.org/", "https://anyone.blob.core.windows.net/", "", "https://smba.trafficmanager.net/?q", "https://smba.trafficmanager.net/a/%2e%2e/b"} {
+	for _, url := range []string{other.URL, "https://evil.org/", "https://anyone.blob.core.windows.net/", "", "https://smba.trafficmanager.net/?q", "https://smba.trafficmanager.net/#q", "https://smba.trafficmanager.net/a/%2e%2e/b"} {
 		ref := s.ref()
 		ref.ServiceURL = url
 		_, err := strict.Send(t.Context(), ref, &adapter.Activity{})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -164,6 +165,58 @@ func TestTokenIsRefreshed(t *testing.T) {
 	})
 }
 
+// Entra, App Service and the metadata service say in ways of their own how long a token lives.
+func TestTokenLives(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of a synctest bubble
+	for name, tt := range map[string]struct {
+		says string
+		want time.Duration // until another one is needed, less what a request takes
+	}{
+		"a number":                        {`"expires_in":3600`, time.Hour - 30*time.Second},
+		"a number as text":                {`"expires_in":"3600"`, time.Hour - 30*time.Second},
+		"an end":                          {fmt.Sprintf(`"expires_on":%d`, start.Add(time.Hour).Unix()), time.Hour - 30*time.Second},
+		"an end as text":                  {fmt.Sprintf(`"expires_on":"%d"`, start.Add(time.Hour).Unix()), time.Hour - 30*time.Second},
+		"both, of which the first counts": {fmt.Sprintf(`"expires_in":100,"expires_on":%d`, start.Add(time.Hour).Unix()), 90 * time.Second},
+		"nothing":                         {`"x":1`, 10*time.Minute - 30*time.Second},
+		"no number":                       {`"expires_in":"soon"`, 10*time.Minute - 30*time.Second},
+		"no time at all":                  {`"expires_in":0`, 4500 * time.Millisecond},
+		"less than none":                  {`"expires_in":-5`, 4500 * time.Millisecond},
+		"for ever":                        {`"expires_in":1e300`, 7*24*time.Hour - 30*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				s, err := adapter.NewTokenSource(adapter.Credentials{
+					AppID: "app", TenantID: "t", Password: "p",
+					HTTP: &http.Client{Transport: endpointFunc(func(*http.Request) (int, string, http.Header) {
+						if asked++; asked > 1 {
+							return 500, "", nil
+						}
+						return 200, `{"access_token":"1",` + tt.says + `}`, nil
+					})},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, step := range []time.Duration{0, tt.want - time.Millisecond} {
+					elapse(step)
+					if _, err := s.Token(t.Context()); err != nil {
+						t.Fatalf("after %v: %v", time.Since(start), err)
+					}
+					synctest.Wait()
+				}
+				elapse(time.Millisecond)
+				if _, err := s.Token(t.Context()); err == nil {
+					t.Errorf("the token still serves after %v", time.Since(start))
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
 func TestTokenEndpointIsNotHammered(t *testing.T) {
 	t.Parallel()
 	t.Run("when it fails", func(t *testing.T) {
@@ -192,12 +245,13 @@ func TestTokenEndpointIsNotHammered(t *testing.T) {
 	t.Run("when it says for how long", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			e := &tokenEndpoint{status: 429, header: http.Header{"Retry-After": {"60"}}}
-			s := e.source(t)
-			for range 2 {
+			s, begin := e.source(t), time.Now()
+			for _, left := range []time.Duration{time.Minute, time.Minute, 50 * time.Second} {
+				elapse(time.Until(begin.Add(time.Minute - left)))
 				_, err := s.Token(t.Context())
 				var typed *adapter.Error
-				if !errors.As(err, &typed) || typed.RetryAfter != time.Minute {
-					t.Errorf("Token() error = %v", err)
+				if !errors.As(err, &typed) || typed.RetryAfter != left {
+					t.Errorf("Token() error = %v, want one to wait %v for", err, left)
 				}
 			}
 			if n := e.asked.Load(); n != 1 {

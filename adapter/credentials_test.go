@@ -203,8 +203,12 @@ func TestTokenRequestWithFederatedToken(t *testing.T) {
 	if diff := cmp.Diff([]string{"one", "two"}, seen); diff != "" {
 		t.Errorf("assertions (-want +got):\n%s", diff)
 	}
-	for _, content := range []string{"", "not a token"} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	for _, content := range []string{"", "not a token", "missing"} {
+		err := os.WriteFile(path, []byte(content), 0o600)
+		if content == "missing" {
+			err = os.Remove(path)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(time.Minute)
@@ -250,6 +254,11 @@ func TestNewTokenSourceRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	elliptical, _ := newCertificate(t, small)
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak, _ := newCertificate(t, short)
 	for name, c := range map[string]adapter.Credentials{
 		"no app":                        {TenantID: "t", Password: "p"},
 		"no tenant":                     {AppID: "a", Password: "p"},
@@ -263,6 +272,10 @@ func TestNewTokenSourceRefuses(t *testing.T) {
 		"token URL without https":       {AppID: "a", Password: "p", TokenURL: "http://example.org/token"},
 		"token URL link-local":          {AppID: "a", Password: "p", TokenURL: "http://169.254.169.254/token"},
 		"token URL with a user":         {AppID: "a", Password: "p", TokenURL: "https://u:p@example.org/token"},
+		"token URL of another scheme":   {AppID: "a", Password: "p", TokenURL: "ftp://127.0.0.1/token"},
+		"token URL without a host":      {AppID: "a", Password: "p", TokenURL: "https:///token"},
+		"token URL that is none":        {AppID: "a", Password: "p", TokenURL: "https://[::1/token"},
+		"certificate with a short key":  {AppID: "a", TenantID: "t", CertificatePEM: weak},
 		"token URL relative":            {AppID: "a", Password: "p", TokenURL: "/token"},
 		"certificate that is none":      {AppID: "a", TenantID: "t", CertificatePEM: []byte("secret word")},
 		"certificate with another key":  {AppID: "a", TenantID: "t", CertificatePEM: elliptical},
@@ -281,6 +294,37 @@ func TestNewTokenSourceRefuses(t *testing.T) {
 	}
 }
 
+func TestNewTokenSourceTakes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]adapter.Credentials{
+		"token URL with https":        {AppID: "a", Password: "p", TokenURL: "https://login.example/token"},
+		"token URL on this machine":   {AppID: "a", Password: "p", TokenURL: "http://LOCALHOST:1/token"},
+		"the same by address":         {AppID: "a", Password: "p", TokenURL: "http://[::ffff:127.0.0.1]:1/token"},
+		"identity endpoint elsewhere": {AppID: "a", AppType: adapter.UserAssignedMSI, IdentityEndpoint: "https://identity.example/"},
+		"identity by link-local URL":  {AppID: "a", AppType: adapter.UserAssignedMSI, TokenURL: "http://169.254.169.254/token"},
+	} {
+		if _, err := adapter.NewTokenSource(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTokenEndpointOutOfReach(t *testing.T) {
+	t.Parallel()
+	s, err := adapter.NewTokenSource(adapter.Credentials{
+		AppID: "app", TenantID: "secret", Password: "secret",
+		HTTP: &http.Client{Transport: roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Token(t.Context())
+	var e *adapter.Error
+	if !errors.As(err, &e) || e.Op != "token" || e.StatusCode != 0 || !errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("Token() error = %v", err)
+	}
+}
+
 func TestTokenErrors(t *testing.T) {
 	t.Parallel()
 	const secret = "AADSTS7000215: Invalid client secret provided for app"
@@ -292,6 +336,14 @@ func TestTokenErrors(t *testing.T) {
 	}{
 		"bad secret": {
 			401, `{"error":"invalid_client","error_description":"` + secret + `","error_codes":[7000215]}`, nil,
+			adapter.Error{StatusCode: 401, Code: "7000215", SubCode: "invalid_client"},
+		},
+		"number without words": {
+			401, `{"error":"invalid_client","error_codes":[7000215]}`, nil,
+			adapter.Error{StatusCode: 401, Code: "7000215", SubCode: "invalid_client"},
+		},
+		"odd number": {
+			401, `{"error":"invalid_client","error_description":"` + secret + `","error_codes":["x"]}`, nil,
 			adapter.Error{StatusCode: 401, Code: "7000215", SubCode: "invalid_client"},
 		},
 		"number in the words only": {
@@ -306,6 +358,8 @@ func TestTokenErrors(t *testing.T) {
 		"no token":      {200, `{"access_token":""}`, nil, adapter.Error{StatusCode: 200}},
 		"no JSON":       {200, `<html>` + secret, nil, adapter.Error{StatusCode: 200}},
 		"broken token":  {200, `{"access_token":"a\r\nb"}`, nil, adapter.Error{StatusCode: 200}},
+		"deleted token": {200, `{"access_token":"a\u007fb"}`, nil, adapter.Error{StatusCode: 200}},
+		"foreign token": {200, `{"access_token":"ä"}`, nil, adapter.Error{StatusCode: 200}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

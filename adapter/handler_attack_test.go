@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf16"
 
@@ -177,6 +178,30 @@ func TestHandlerCutsSlowSenders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A deadlineWriter is a ResponseWriter that keeps the deadline it is given, as that of the server does.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (w *deadlineWriter) SetReadDeadline(at time.Time) error {
+	w.deadline = at
+	return nil
+}
+
+func TestHandlerGivesASenderTenSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/messages", strings.NewReader("{}"))
+		w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+		d.handler.ServeHTTP(w, r)
+		if got := time.Until(w.deadline); got != 10*time.Second {
+			t.Errorf("a body may take %v to arrive, want 10s", got)
+		}
+	})
 }
 
 // The time limit is for reading: a commit may take longer, and the connection is used again.

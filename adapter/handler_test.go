@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -127,6 +129,11 @@ func TestHandlerAnswersByActivity(t *testing.T) {
 		{name: "no conversation id", body: activity(func(a *adapter.Activity) { a.Conversation.ID = "" }), want: 400},
 		{name: "line break in an id", body: activity(func(a *adapter.Activity) { a.ID = "1\n2" }), want: 400},
 		{name: "NUL in an id", body: activity(func(a *adapter.Activity) { a.Conversation.ID = "a\x00b" }), want: 400},
+		{name: "id of 450 bytes", body: activity(func(a *adapter.Activity) { a.Conversation.ID = strings.Repeat("a", 450) }), want: 200},
+		{name: "id of 451 bytes", body: activity(func(a *adapter.Activity) { a.Conversation.ID = strings.Repeat("a", 451) }), want: 400},
+		{name: "endless id of a person", body: activity(func(a *adapter.Activity) { a.From.AADObjectID = strings.Repeat("a", 451) }), want: 400},
+		{name: "nobody", body: activity(func(a *adapter.Activity) { a.From = nil }), want: 200},
+		{name: "broken off", request: func(r *http.Request) { r.Body = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)) }, want: 400},
 		{name: "endless id", body: activity(func(a *adapter.Activity) { a.Conversation.ID = strings.Repeat("a", 2000) }), want: 400},
 
 		{name: "no authorization", body: message, request: func(r *http.Request) { r.Header.Del("Authorization") }, want: 401},
@@ -173,6 +180,8 @@ func TestHandlerHeaders(t *testing.T) {
 	}{
 		{func(r *http.Request) { r.Method = http.MethodDelete }, 405, "Allow", "POST, HEAD"},
 		{func(r *http.Request) { r.Header.Del("Authorization") }, 401, "WWW-Authenticate", "Bearer"},
+		{nil, 400, "Content-Type", "application/json; charset=utf-8"},
+		{nil, 400, "X-Content-Type-Options", "nosniff"},
 	} {
 		w := d.post(t, "{}", tt.request)
 		wantStatus(t, w, tt.status)
@@ -239,6 +248,7 @@ func TestHandlerTakesAnyTenantWhenToldSo(t *testing.T) {
 	for _, tenant := range []string{"other", ""} {
 		wantStatus(t, d.post(t, doorJSON(t, newActivity(func(a *adapter.Activity) { a.Conversation.TenantID = tenant })), nil), 200)
 	}
+	wantStatus(t, d.post(t, doorJSON(t, newActivity(func(a *adapter.Activity) { a.Conversation = nil })), nil), 400)
 }
 
 func TestHandlerReadsBytesThatAreNotUTF8(t *testing.T) {
@@ -265,6 +275,14 @@ func TestHandlerLogsNoWords(t *testing.T) {
 			t.Errorf("log has %q: %s", part, d.log)
 		}
 	}
+	if !strings.Contains(d.log.String(), "a:1conversation") {
+		t.Errorf("log does not name the conversation: %s", d.log)
+	}
+	d.log.Reset()
+	wantStatus(t, d.post(t, doorJSON(t, newActivity(func(a *adapter.Activity) { a.ID = strings.Repeat("é", 100_000) })), nil), 400)
+	if d.log.Len() > 1000 {
+		t.Errorf("an id of 200 kB made %d bytes of log", d.log.Len())
+	}
 	if n := strings.Count(strings.TrimSpace(d.log.String()), "\n"); n > 1 {
 		t.Errorf("one refusal made %d lines: %s", n+1, d.log)
 	}
@@ -276,7 +294,7 @@ func TestHandlerInvoke(t *testing.T) {
 		name     string
 		onInvoke func(context.Context, *adapter.Activity) (adapter.InvokeResponse, error)
 		want     int
-		body     string // not compared when empty
+		body     string // not compared with that of a refusal
 	}{
 		{"with a body", func(context.Context, *adapter.Activity) (adapter.InvokeResponse, error) {
 			return adapter.InvokeResponse{Status: 200, Body: map[string]int{"statusCode": 200}}, nil
@@ -307,7 +325,7 @@ func TestHandlerInvoke(t *testing.T) {
 			d := newDoor(t, func(o *adapter.HandlerOptions) { o.OnInvoke = tt.onInvoke })
 			w := d.post(t, doorJSON(t, newActivity(func(a *adapter.Activity) { a.Type, a.Name = adapter.TypeInvoke, "x/y" })), nil)
 			wantStatus(t, w, tt.want)
-			if tt.body != "" && w.Body.String() != tt.body {
+			if (tt.body != "" || tt.want < 300) && w.Body.String() != tt.body {
 				t.Errorf("body = %s, want %s", w.Body, tt.body)
 			}
 			if len(d.taken) != 0 {

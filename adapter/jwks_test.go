@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -190,6 +191,31 @@ func TestProviderOutage(t *testing.T) {
 		wantRefusal(t, "unknown key that may be new", verifyWith(t, v, c, 1, "k1"), 503, "keys unavailable")
 	})
 
+	t.Run("nobody but who asks waits for a provider that hangs while there are old keys", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			p, c := newIdentityProvider(), newClock()
+			v := newVerifier(t, p, c, nil)
+			wantRefusal(t, "up", verifyWith(t, v, c, 0, "k0"), 0, "")
+			p.set(func(p *identityProvider) { p.hold = make(chan struct{}) })
+			c.advance(25 * time.Hour)
+			var wg sync.WaitGroup
+			wg.Go(func() { wantRefusal(t, "who asks", verifyWith(t, v, c, 0, "k0"), 0, "") })
+			synctest.Wait()
+			start := time.Now()
+			for range 5 {
+				wantRefusal(t, "others", verifyWith(t, v, c, 0, "k0"), 0, "")
+			}
+			if d := time.Since(start); d != 0 {
+				t.Errorf("others waited %v", d)
+			}
+			wg.Wait()
+			if d := time.Since(start); d != 5*time.Second {
+				t.Errorf("who asks waited %v, want 5s", d)
+			}
+		})
+	})
+
 	t.Run("a caller who gives up does not spoil the fetch for others", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -238,12 +264,17 @@ func TestMalformedProvider(t *testing.T) {
 		"modulus too long": func(p *identityProvider) {
 			p.keys = []map[string]any{jwk(0, "k0", map[string]any{"n": strings.Repeat("A_8B", 500)})}
 		},
-		"exponent 1":    func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "AQ"})} },
-		"exponent even": func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "BA"})} },
-		"exponent huge": func(p *identityProvider) {
-			p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "_____________w"})}
+		"modulus even":          func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"n": evenModulus()})} },
+		"no RSA":                func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"kty": "EC"})} },
+		"exponent 1":            func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "AQ"})} },
+		"exponent even":         func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "BA"})} },
+		"exponent over 31 bits": func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "gAAAAQ"})} },
+		"exponent over 64 bits": func(p *identityProvider) {
+			p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "AQAAAAAAAAAB"})}
 		},
-		"modulus is no base64": func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"n": "!!"})} },
+		"exponent is no base64": func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": "!!"})} },
+		"exponent is empty":     func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"e": ""})} },
+		"modulus is no base64":  func(p *identityProvider) { p.keys = []map[string]any{jwk(0, "k0", map[string]any{"n": "!!"})} },
 		"endorsements are no list of names": func(p *identityProvider) {
 			p.keys = []map[string]any{jwk(0, "k0", map[string]any{"endorsements": "msteams"})}
 		},
@@ -265,6 +296,32 @@ func TestMalformedProvider(t *testing.T) {
 		v := newVerifier(t, p, c, nil)
 		wantRefusal(t, "good key", verifyWith(t, v, c, 0, "k0"), 0, "")
 	})
+
+	t.Run("a key need not say what it is for, and the first of an id counts", func(t *testing.T) {
+		t.Parallel()
+		p, c := newIdentityProvider(), newClock()
+		p.keys = []map[string]any{jwk(0, "k0", map[string]any{"use": nil}), jwk(1, "k0", nil)}
+		v := newVerifier(t, p, c, nil)
+		wantRefusal(t, "first", verifyWith(t, v, c, 0, "k0"), 0, "")
+		wantRefusal(t, "second", verifyWith(t, v, c, 1, "k0"), 401, "bad signature")
+	})
+}
+
+func evenModulus() string {
+	n := testKeys()[0].N.Bytes()
+	n[len(n)-1] &^= 1
+	return base64.RawURLEncoding.EncodeToString(n)
+}
+
+func TestKeysAreNotSoughtInCircles(t *testing.T) {
+	t.Parallel()
+	p, c := newIdentityProvider(), newClock()
+	p.location = metadataURL
+	v := newVerifier(t, p, c, nil)
+	wantRefusal(t, "redirected", verifyWith(t, v, c, 0, "k0"), 503, "keys unavailable")
+	if _, asked := p.counts(); asked > 4 {
+		t.Errorf("provider was asked %d times", asked)
+	}
 }
 
 func TestKeysAreNeverFetchedFromPlainHTTPByRedirect(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"strings"
@@ -102,9 +103,16 @@ func TestVerify(t *testing.T) {
 		{name: "hash differs from alg", token: signedWith("RS256", func(s string) []byte { return signRSA(t, 0, crypto.SHA512, s) }), want: 401, reason: "bad signature"},
 		{name: "empty signature", token: signedWith("RS256", func(string) []byte { return nil }), want: 401},
 		{name: "critical extension", token: header("crit", []string{"b64"}), want: 401},
+		{name: "typ is a number", token: header("typ", 5), want: 401, reason: "malformed token"},
 		{name: "typ of something else", token: header("typ", "JOSE"), want: 401},
 		{name: "no typ", token: header("typ", nil)},
 		{name: "skill style", token: func(s *tokenSpec) { s.claims["ver"], s.claims["appid"] = "1.0", "other" }, want: 401, reason: "wrong party"},
+		{name: "issued to the app itself", token: claim("appid", strings.ToUpper(appID))},
+		{name: "appid is a number", token: claim("appid", 5), want: 401, reason: "malformed token"},
+		{name: "azp is a list", token: claim("azp", []string{appID}), want: 401, reason: "malformed token"},
+		{name: "appid is null", token: claim("appid", json.RawMessage("null")), want: 401, reason: "malformed token"},
+		{name: "serviceurl is a number", token: claim("serviceurl", 5), want: 401, reason: "malformed token"},
+		{name: "aud is a list of numbers", token: claim("aud", []int{5}), want: 401, reason: "malformed token"},
 		{name: "skill style of version 2", token: func(s *tokenSpec) { s.claims["ver"], s.claims["azp"] = "2.0", "other" }, want: 401, reason: "wrong party"},
 		{name: "emulator issuer", token: claim("iss", "https://sts.windows.net/d6d49420-f39b-4df7-a1dc-d59a935871db/"), want: 401},
 		{name: "emulator issuer of any tenant", token: func(s *tokenSpec) {
@@ -250,4 +258,24 @@ func TestVerifiedTokenIsNotBelievedForEver(t *testing.T) {
 	wantRefusal(t, "within the skew", verify(nil), 0, "")
 	c.advance(2 * time.Minute)
 	wantRefusal(t, "expired", verify(nil), 401, "expired")
+}
+
+func TestVerifyOfNothing(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	v := newVerifier(t, newIdentityProvider(), c, nil)
+	wantRefusal(t, "no activity", v.Verify(t.Context(), "Bearer "+newToken(t, c, nil), nil), 401, "activity without service url")
+}
+
+// Microsoft sends one token for an hour, so that a signature is to be checked once. What is remembered is seen by what is not
+// allocated. Not parallel: it counts what the whole process allocates.
+func TestVerifiedTokenIsRemembered(t *testing.T) {
+	c := newClock()
+	v := newVerifier(t, newIdentityProvider(), c, nil)
+	a, authorization := newActivity(nil), "Bearer "+newToken(t, c, nil)
+	verify := func() { wantRefusal(t, "again", v.Verify(t.Context(), authorization, a), 0, "") }
+	verify()
+	if n := testing.AllocsPerRun(100, verify); n > 5 {
+		t.Errorf("a token that was verified before costs %v allocations, as if it were verified again", n)
+	}
 }
