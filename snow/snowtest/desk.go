@@ -28,6 +28,18 @@ func (i *Instance) Chats() []Chat {
 	return chats
 }
 
+// ChatsSince returns the chats that came to the desk after the first n there ever were, and how many there have been in all. It is for
+// those who watch a desk with many chats; see Wait.
+func (i *Instance) ChatsSince(n uint64) (came []Chat, all uint64) {
+	list, all := i.reg.since(n)
+	for _, c := range list {
+		c.person.mu.Lock()
+		came = append(came, c.snapshot(true))
+		c.person.mu.Unlock()
+	}
+	return came, all
+}
+
 // Chat returns one chat, or ErrNoChat.
 func (i *Instance) Chat(chatID string) (Chat, error) {
 	c := i.reg.chat(chatID)

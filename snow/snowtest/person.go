@@ -3,7 +3,6 @@ package snowtest
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -54,7 +53,7 @@ type registry struct {
 	mu     sync.Mutex
 	people map[string]*person
 	chats  map[string]*conversation
-	sorted []*conversation // of chats, never edited; nil when it has to be made anew
+	sorted []*conversation // of chats, by number; only ever appended to, or replaced
 	ended  []*conversation // the oldest first
 	last   uint64
 }
@@ -92,7 +91,7 @@ func (r *registry) show(c *conversation) {
 		r.last++
 		c.number = r.last
 		r.chats[c.id] = c
-		r.sorted = nil
+		r.sorted = append(r.sorted, c) // beyond the end of whatever a caller of all holds
 	}
 }
 
@@ -106,12 +105,15 @@ func (r *registry) end(c *conversation) {
 func (r *registry) all() []*conversation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sorted == nil {
-		r.sorted = slices.SortedFunc(maps.Values(r.chats), func(a, b *conversation) int {
-			return cmp.Compare(a.number, b.number)
-		})
-	}
 	return r.sorted
+}
+
+// since returns the chats that came to the desk after the first n, and how many have come in all.
+func (r *registry) since(n uint64) (came []*conversation, last uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, _ := slices.BinarySearchFunc(r.sorted, n+1, func(c *conversation, n uint64) int { return cmp.Compare(c.number, n) })
+	return r.sorted[at:], r.last
 }
 
 func (r *registry) everyone() []*person {
@@ -135,7 +137,13 @@ func (r *registry) excess(keep int) *conversation {
 	r.ended[0] = nil
 	r.ended = r.ended[1:]
 	delete(r.chats, c.id)
-	r.sorted = nil
+	kept := make([]*conversation, 0, len(r.sorted))
+	for _, other := range r.sorted {
+		if other != c {
+			kept = append(kept, other)
+		}
+	}
+	r.sorted = kept
 	return c
 }
 
