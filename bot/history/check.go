@@ -45,8 +45,10 @@ const inFlight = 2 * time.Second
 
 // Check returns every broken promise in a record of a run that is over, in the order of conversations. It has no effect and no
 // memory: the same record has always the same violations.
-func Check(r *Record) []Violation {
-	h := read(r.Events())
+func Check(r *Record) []Violation { return judge(r.Events()).found }
+
+func judge(events []Event) *history {
+	h := read(events)
 	for _, id := range slices.Sorted(maps.Keys(h.conversations)) {
 		c := h.conversations[id]
 		h.order(c)
@@ -55,12 +57,14 @@ func Check(r *Record) []Violation {
 		h.ends(c)
 	}
 	h.flags()
-	return h.found
+	return h
 }
 
 type history struct {
 	conversations map[int32]*conversation
 	killed        []time.Duration // when a kill was over
+	killing       []time.Duration // and when it began
+	started       []time.Duration // when a start began
 	cuts          []time.Duration // when a process ended, in whatever way
 	flagged       int
 	readings      []time.Duration // when the metric was read
@@ -98,9 +102,12 @@ func read(events []Event) *history {
 		switch e.Kind {
 		case Killed:
 			h.killed = append(h.killed, e.End)
+			h.killing = append(h.killing, e.At)
 			h.cuts = append(h.cuts, e.End)
 		case Stopped:
 			h.cuts = append(h.cuts, e.End)
+		case Started:
+			h.started = append(h.started, e.At)
 		case Flagged:
 			h.flagged += int(e.Count)
 			h.readings = append(h.readings, e.At)
@@ -338,4 +345,35 @@ func (h *history) flags() {
 	if h.repeated > h.flagged+unread {
 		h.violate(Unflagged, Mark{}, 0, "%d sends were repeated; the service counted %d possible repeats, and at most %d were not read", h.repeated, h.flagged, unread)
 	}
+}
+
+// recovered is how long it took from each kill to the first message that the next process showed, the shortest first.
+func (h *history) recovered() []time.Duration {
+	var shown []time.Duration
+	for _, c := range h.conversations {
+		for _, events := range c.shown {
+			for _, e := range events {
+				shown = append(shown, e.At)
+			}
+		}
+	}
+	slices.Sort(shown)
+	var out []time.Duration
+	for _, k := range h.killing {
+		start, ok := firstFrom(h.started, k)
+		if first, again := firstFrom(shown, start); ok && again {
+			out = append(out, first-k)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// firstFrom returns the first of some sorted times that is not before t.
+func firstFrom(sorted []time.Duration, t time.Duration) (time.Duration, bool) {
+	n, _ := slices.BinarySearch(sorted, t)
+	if n == len(sorted) {
+		return 0, false
+	}
+	return sorted[n], true
 }

@@ -40,7 +40,8 @@ type dice struct {
 	rate    float64
 	odds    []odds
 	rolled  map[string]uint64 // how often a request of that name came
-	tried   map[uint64]int    // how often one with that body came
+	tried   map[uint64]int    // how often one with that body came, lately
+	before  map[uint64]int    // the same, a while ago
 	choice  int
 	thrown  int
 	chances int
@@ -56,10 +57,10 @@ func (d *dice) roll(name string, body []byte, isMarked, reading bool) {
 	_, _ = h.Write(body)
 	sum := h.Sum64()
 	if len(d.tried) > 100_000 {
-		clear(d.tried)
+		d.before, d.tried = d.tried, map[uint64]int{}
 	}
 	d.tried[sum]++
-	attempt := d.tried[sum]
+	attempt := d.tried[sum] + d.before[sum]
 	d.rolled[name]++
 	d.chances++
 	d.choice = -1

@@ -37,9 +37,10 @@ const (
 	Ended
 	Closed
 
-	// Killed is a kill of the process, from At to End; Stopped is an orderly stop.
+	// Killed is a kill of the process, from At to End; Stopped is an orderly stop. Started is a start, until it was ready.
 	Killed
 	Stopped
+	Started
 	// Flagged is a reading of the service's metric of possible repeats: what it grew by.
 	Flagged
 )

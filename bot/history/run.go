@@ -26,12 +26,15 @@ type Addresses struct {
 	Metrics       string // its /metrics
 }
 
-// A Target is the service under test. Start returns when it is ready; Kill ends it as a power cut would, Stop in good order. After either
-// it can be started again, on the same database.
+// A Target is the service under test. Start returns when it is ready; Kill ends it as a power cut would, at a moment of its own
+// choosing; Stop ends it in good order. After either it can be started again, on the same database.
 type Target interface {
 	Start(ctx context.Context) (Addresses, error)
 	Kill() error
 	Stop() error
+	// Drain begins an orderly end and returns at once. Kill may cut it short. A Start fails while the database is still
+	// in use, and takes over when it is not.
+	Drain() error
 }
 
 // A Plan says what to do to a service.
@@ -45,9 +48,16 @@ type Plan struct {
 	Conversations, Messages int
 	// FaultRate is the share of requests, on either side and in either direction, that something goes wrong with.
 	FaultRate float64
-	// Kills and Stops are how often the service is killed, and how often it is stopped in good order, while all talk.
-	Kills, Stops int
-	Log          *slog.Logger
+	// Kills, Stops and Drains are how often, while all talk, the service is killed, stopped in good order, and disturbed in the
+	// middle of an orderly end: killed then, or started anew.
+	Kills, Stops, Drains int
+	// KillEvery kills the service whenever it has been ready for so long, in place of the former.
+	KillEvery time.Duration
+	// Enough ends the run when so many messages have been accepted: no more sessions begin. Zero is no limit.
+	Enough int
+	// Progress is told how many messages have been accepted. It has to return quickly.
+	Progress func(accepted int)
+	Log      *slog.Logger
 }
 
 // A Report is what came of a run.
@@ -55,18 +65,26 @@ type Report struct {
 	Seed       uint64
 	Record     *Record
 	Violations []Violation
-	Accepted   int           // test messages
-	Faults     int           // applied
-	Kills      int           // made
-	Stops      int           // made
-	Flagged    int           // possible repeats, by the service's own count
-	Took       time.Duration // all in all
+	Accepted   int             // test messages
+	Faults     int             // applied
+	Kills      int             // made
+	Stops      int             // made
+	Drains     int             // disturbed
+	Flagged    int             // possible repeats, by the service's own count
+	Repeated   int             // sends that were repeated, as the other side saw it
+	Recovered  []time.Duration // from each kill to the first relayed message after it, the shortest first
+	Took       time.Duration   // all in all
 }
 
 // String is one line.
 func (r Report) String() string {
-	return fmt.Sprintf("seed %d: %d messages accepted, %d faults, %d kills, %d stops, %d possible repeats counted, %d violations, %v",
-		r.Seed, r.Accepted, r.Faults, r.Kills, r.Stops, r.Flagged, len(r.Violations), r.Took.Round(time.Millisecond))
+	s := fmt.Sprintf("seed %d: %d messages accepted, %d faults, %d kills, %d stops, %d drains, %d sends repeated of %d counted as possible, %d violations, %v",
+		r.Seed, r.Accepted, r.Faults, r.Kills, r.Stops, r.Drains, r.Repeated, r.Flagged, len(r.Violations), r.Took.Round(time.Millisecond))
+	if n := len(r.Recovered); n > 0 {
+		s += fmt.Sprintf(", first message %v after a kill, %v at worst",
+			r.Recovered[n/2].Round(time.Millisecond), r.Recovered[n-1].Round(time.Millisecond))
+	}
+	return s
 }
 
 // Run starts the target, lets everybody talk, and checks what was seen. The target is stopped when Run returns. An error means that the plan
@@ -75,7 +93,7 @@ func Run(ctx context.Context, p Plan) (Report, error) {
 	if p.Teams == nil || p.ServiceNow == nil || p.Target == nil {
 		return Report{}, errors.New("history: both emulators and a target are needed")
 	}
-	if p.FaultRate < 0 || p.FaultRate > 0.5 || p.Kills < 0 || p.Stops < 0 {
+	if p.FaultRate < 0 || p.FaultRate > 0.5 || p.Kills < 0 || p.Stops < 0 || p.Drains < 0 || p.KillEvery < 0 || p.Enough < 0 {
 		return Report{}, errors.New("history: the fault rate has to be within 0 and 0.5, and counts cannot be negative")
 	}
 	if p.Conversations <= 0 {
@@ -87,14 +105,15 @@ func Run(ctx context.Context, p Plan) (Report, error) {
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &runner{plan: p, watch: newWatch(), report: Report{Seed: p.Seed}}
+	r := &runner{plan: p, watch: newWatch(p.Progress), report: Report{Seed: p.Seed}}
 	err := r.run(ctx)
 	r.report.Record, r.report.Accepted = r.watch.record, int(r.watch.accepted.Load())
 	r.report.Took = time.Since(r.watch.start)
 	for _, d := range r.dice {
 		r.report.Faults += d.thrown
 	}
-	r.report.Violations = Check(r.watch.record)
+	h := judge(r.watch.record.Events())
+	r.report.Violations, r.report.Repeated, r.report.Recovered = h.found, h.repeated, h.recovered()
 	return r.report, err
 }
 
@@ -135,7 +154,7 @@ func (r *runner) run(ctx context.Context) error {
 	var talking sync.WaitGroup
 	stuck := make(chan error, len(r.talks))
 	for _, t := range r.talks {
-		talking.Go(func() { stuck <- t.run(ctx, int32(p.Messages)) }) //nolint:gosec // a number of messages
+		talking.Go(func() { stuck <- t.run(ctx, int32(p.Messages), r.enough) }) //nolint:gosec // a number of messages
 	}
 	talking.Wait()
 	var err error
@@ -154,6 +173,11 @@ func (r *runner) run(ctx context.Context) error {
 		return errors.Join(err, p.Target.Stop())
 	}
 	return p.Target.Stop()
+}
+
+// enough reports whether no more sessions need to begin.
+func (r *runner) enough() bool {
+	return r.plan.Enough > 0 && r.watch.accepted.Load() >= int64(r.plan.Enough)
 }
 
 func (r *runner) newTalk(id int32) {
@@ -195,14 +219,21 @@ func (r *runner) arm() error {
 
 // queue hands every chat that is queued to the talk it belongs to.
 func (r *runner) queue(ctx context.Context) {
-	known := map[string]bool{}
+	known := uint64(0)
 	for {
-		c, err := r.plan.ServiceNow.WaitChat(ctx, func(c snowtest.Chat) bool { return !known[c.ID] })
+		var came []snowtest.Chat
+		err := r.plan.ServiceNow.Wait(ctx, func() bool {
+			came, known = r.plan.ServiceNow.ChatsSince(known)
+			return len(came) > 0
+		})
 		if err != nil {
 			return
 		}
-		known[c.ID] = true
-		if t := r.talks[c.Email]; t != nil {
+		for _, c := range came {
+			t := r.talks[c.Email]
+			if t == nil {
+				continue
+			}
 			select {
 			case t.desk <- c:
 			case <-ctx.Done():
@@ -211,67 +242,6 @@ func (r *runner) queue(ctx context.Context) {
 			t.wake()
 		}
 	}
-}
-
-// disturb kills, stops and starts the service again, at moments that are spread over the run.
-func (r *runner) disturb(ctx context.Context) error {
-	p := r.plan
-	rng := rand.New(rand.NewPCG(p.Seed, 0)) //nolint:gosec // a script
-	total := p.Kills + p.Stops
-	order := rng.Perm(total)
-	expected := float64(2 * p.Conversations * p.Messages)
-	for n, what := range order {
-		// In the n-th of as many equal parts of the first two thirds, since not everything offered is accepted.
-		moment := int64(0.7 * expected * (float64(n) + rng.Float64()) / float64(total))
-		for r.watch.accepted.Load() < moment {
-			select {
-			case <-r.watch.progress:
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		p.Teams.ExpireTokens()
-		p.ServiceNow.ExpireTokens()
-		if err := r.restart(ctx, what < p.Kills); err != nil {
-			return err
-		}
-	}
-	<-ctx.Done()
-	return nil
-}
-
-func (r *runner) restart(ctx context.Context, kill bool) error {
-	ctx = context.WithoutCancel(ctx) // the service has to be there at the end
-	if err := r.read(ctx); err != nil {
-		return err
-	}
-	e := Event{Kind: Stopped, At: r.watch.at(time.Now())}
-	end := r.plan.Target.Stop
-	if kill {
-		e.Kind, end = Killed, r.plan.Target.Kill
-		r.report.Kills++
-	} else {
-		r.report.Stops++
-	}
-	err := end()
-	e.End = r.watch.at(time.Now())
-	r.watch.record.Add(e)
-	r.plan.Log.Info("service ended", "kill", kill, "accepted", r.watch.accepted.Load(), "at", e.End)
-	if err != nil {
-		return fmt.Errorf("end the service: %w", err)
-	}
-	return r.start(ctx)
-}
-
-func (r *runner) start(ctx context.Context) error {
-	addr, err := r.plan.Target.Start(ctx)
-	if err != nil {
-		return fmt.Errorf("start the service: %w", err)
-	}
-	r.addr = addr
-	r.plan.Teams.SetBot(addr.Bot)
-	r.plan.ServiceNow.SetWebhook(addr.Webhook, addr.WebhookSecret)
-	return nil
 }
 
 // read reads how many possible repeats the process counts. It is read once in the life of each, so it is all that was counted.

@@ -127,6 +127,8 @@ func (l *local) Stop() error { return l.stop() }
 
 func (l *local) Kill() error { return errors.New("cannot be killed") }
 
+func (l *local) Drain() error { return errors.New("cannot be drained") }
+
 // run checks a history of the service in this process.
 func (l *local) run(t *testing.T, p history.Plan, o adaptertest.Options) history.Report {
 	t.Helper()

@@ -19,7 +19,7 @@ import (
 
 // Times of a talk. None of them decides on a promise; they only keep a run from hanging.
 const (
-	patience = 30 * time.Second // for what has to come; then the check has its say
+	patience = 60 * time.Second // for what has to come; then the check has its say
 	recheck  = 200 * time.Millisecond
 	askAgain = 3 * time.Second
 )
@@ -42,6 +42,7 @@ type talk struct {
 	ended    map[int32]bool // sessions whose end was shown
 	joined   map[int32]bool // sessions in which we know of an agent
 	replies  int            // of the bot itself
+	shown    int            // whatever the bot wrote
 
 	said map[Direction]*int32 // numbers given out; each direction has one writer at a time
 }
@@ -111,6 +112,7 @@ func (t *talk) saw(told []Mark, ended, reply bool) {
 	if ended {
 		t.ended[t.session.Load()] = true
 	}
+	t.shown++
 	if reply {
 		t.replies++
 	}
@@ -141,9 +143,9 @@ func (t *talk) await(ctx context.Context, limit time.Duration, f func() bool) er
 	return nil
 }
 
-// run talks until n messages of each direction were written.
-func (t *talk) run(ctx context.Context, n int32) error {
-	for *t.said[FromEmployee] < n || *t.said[FromAgent] < n {
+// run talks until n messages of each direction were written, or enough says so.
+func (t *talk) run(ctx context.Context, n int32, enough func() bool) error {
+	for (*t.said[FromEmployee] < n || *t.said[FromAgent] < n) && !enough() {
 		t.session.Add(1)
 		size := min(3+t.rng.Int32N(12), max(n-*t.said[FromEmployee], n-*t.said[FromAgent]))
 		if err := t.escalation(ctx, min(size, n-*t.said[FromEmployee]), min(size, n-*t.said[FromAgent])); err != nil {
@@ -288,16 +290,21 @@ func (t *talk) insist(ctx context.Context, p adaptertest.Posted) error {
 	}
 }
 
-// answer has the agent write n messages. ServiceNow does not repeat.
+// answer has the agent write n messages. ServiceNow does not repeat. An agent whose words get lost again and again waits longer
+// before the next.
 func (t *talk) answer(ctx context.Context, chatID string, n int32, rng *rand.Rand) error {
+	const short, long = 20 * time.Millisecond, 640 * time.Millisecond
+	wait := short
 	for range n {
 		_, err := t.snow.Say(ctx, chatID, t.words(FromAgent))
 		var lost *snowtest.PostError
 		switch {
 		case err == nil:
 			pause(ctx, time.Duration(rng.IntN(3))*time.Millisecond)
+			wait = short
 		case errors.As(err, &lost):
-			pause(ctx, 20*time.Millisecond)
+			pause(ctx, wait)
+			wait = min(2*wait, long)
 		case errors.Is(err, snowtest.ErrNotLive), errors.Is(err, snowtest.ErrEnded):
 			return nil // the service has ended it; the check will tell
 		default:
@@ -347,18 +354,27 @@ func (t *talk) over(ctx context.Context) error {
 	if err := t.await(ctx, patience, t.isOver); err != nil && ctx.Err() != nil {
 		return err
 	}
-	before := 0
-	t.holds(func() bool { before = t.replies; return true })
-	began := time.Now()
-	for time.Since(began) < patience {
+	replies, shown := t.count()
+	quiet := time.Now() // since then the bot has written nothing
+	for time.Since(quiet) < patience {
 		if err := t.command(ctx, "what is a payslip"); err != nil {
 			return err
 		}
-		if t.await(ctx, askAgain, func() bool { return t.holds(func() bool { return t.replies > before }) }) == nil {
+		if t.await(ctx, askAgain, func() bool { now, _ := t.count(); return now > replies }) == nil {
 			return nil
+		}
+		if _, now := t.count(); now > shown { // a busy machine
+			shown, quiet = now, time.Now()
 		}
 	}
 	return errors.New("the bot does not answer after the end of a session")
+}
+
+// count returns how often the bot has answered for itself, and how much it has written in all.
+func (t *talk) count() (replies, shown int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replies, t.shown
 }
 
 // words are those of the next message: of several kinds, each with its mark.

@@ -20,6 +20,7 @@ type watch struct {
 
 	accepted atomic.Int64  // messages
 	progress chan struct{} // something was accepted
+	tell     func(accepted int)
 
 	mu       sync.Mutex
 	talks    map[string]*talk // by the id of the conversation in Teams
@@ -27,9 +28,12 @@ type watch struct {
 	sessions map[string]int32 // by clientSessionId
 }
 
-func newWatch() *watch {
+func newWatch(tell func(accepted int)) *watch {
+	if tell == nil {
+		tell = func(int) {}
+	}
 	return &watch{
-		record: &Record{}, start: time.Now(), progress: make(chan struct{}, 1),
+		tell: tell, record: &Record{}, start: time.Now(), progress: make(chan struct{}, 1),
 		talks: map[string]*talk{}, numbered: map[int32]*talk{}, sessions: map[string]int32{},
 	}
 }
@@ -85,7 +89,7 @@ func (w *watch) offered(m Mark, session int32, at, end time.Duration, ok bool) {
 	}
 	w.record.Add(Event{Kind: Offered, Mark: m, Session: session, At: at, End: end, OK: ok})
 	if ok && t.accept(m, end) {
-		w.accepted.Add(1)
+		w.tell(int(w.accepted.Add(1)))
 		select {
 		case w.progress <- struct{}{}:
 		default:
