@@ -26,10 +26,14 @@ type benchCommand struct {
 	Only    string        `placeholder:"WORDS" help:"Make only those measurements whose names hold these words."`
 	Profile string        `type:"path" placeholder:"DIR" help:"Write profiles of the service and of the emulations there (processor, heap, blocking), of the last run."`
 	JSON    bool          `help:"Print JSON."`
+	benchCheck
 }
 
 // Run measures the service between emulations of Teams and ServiceNow, each in a process of its own.
 func (c *benchCommand) Run() error {
+	if c.Check {
+		return runCheck(&c.benchCheck)
+	}
 	if c.Chats < 1 || c.Senders < 1 || c.Runs < 1 || c.For < 100*time.Millisecond {
 		return errors.New("bench: there have to be chats, senders, runs, and at least 100 ms for each")
 	}

@@ -50,6 +50,12 @@ func (l *lockedBuffer) add(line string) {
 	l.b.WriteByte('\n')
 }
 
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
 func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

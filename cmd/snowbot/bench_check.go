@@ -1,0 +1,138 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"snowbot/adapter/adaptertest"
+	"snowbot/bot/history"
+	"snowbot/snow/snowtest"
+)
+
+// benchCheck are the flags of bench --check.
+type benchCheck struct {
+	Check     bool          `help:"Check what is promised instead: let people talk under faults and kills, and judge what both sides saw."`
+	Messages  int           `default:"20000" help:"With --check: how many accepted messages to judge."`
+	Talks     int           `default:"100" help:"With --check: how many people talk at once."`
+	Faults    float64       `default:"0.1" help:"With --check: the share of requests, of either side and in either direction, that something goes wrong with."`
+	KillEvery time.Duration `default:"10s" help:"With --check: how long the service lives before it is killed."`
+	Seed      uint64        `default:"1" help:"With --check: fixes the script and the faults."`
+	Pacing    bool          `help:"With --check: keep Teams' rate windows, which Teams then enforces; it takes far longer."`
+}
+
+// Limits of what bench --check accepts.
+const (
+	recoverWithin   = 3 * time.Second
+	violationsShown = 20
+)
+
+// runCheck lets people talk through this very program, and judges it. A broken promise is an error.
+func runCheck(c *benchCheck) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if c.Messages < 1 || c.Talks < 1 || c.KillEvery < time.Second {
+		return errors.New("bench: there have to be messages, talks, and at least a second between kills")
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find the program itself: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "snowbot-check-")
+	if err != nil {
+		return err
+	}
+	report, err := c.run(ctx, binary, dir)
+	fmt.Println(report)
+	for n, v := range report.Violations {
+		if n == violationsShown {
+			fmt.Printf("… and %d more\n", len(report.Violations)-n)
+			break
+		}
+		fmt.Println(v)
+	}
+	if err = cmp.Or(err, c.verdict(&report)); err != nil {
+		return fmt.Errorf("%w; the database and the log of the service are in %s", err, dir)
+	}
+	return os.RemoveAll(dir)
+}
+
+// verdict says what is wrong with a report.
+func (c *benchCheck) verdict(r *history.Report) error {
+	slowest := time.Duration(0)
+	if n := len(r.Recovered); n > 0 {
+		slowest = r.Recovered[n-1]
+	}
+	switch {
+	case len(r.Violations) > 0:
+		return fmt.Errorf("%d promises were broken", len(r.Violations))
+	case slowest > recoverWithin:
+		return fmt.Errorf("after a kill it took %v until a message was relayed", slowest.Round(time.Millisecond))
+	case r.Accepted < c.Messages:
+		return fmt.Errorf("only %d messages were accepted", r.Accepted)
+	}
+	return nil
+}
+
+func (c *benchCheck) run(ctx context.Context, binary, dir string) (history.Report, error) {
+	// What the emulators keep of the past costs them time; a chat has to be there until its talk is over.
+	teams, err := adaptertest.New(adaptertest.Options{Seed: c.Seed, KeepLast: 50, LogSize: 1, Windows: c.Pacing})
+	if err != nil {
+		return history.Report{}, err
+	}
+	defer teams.Close()
+	now, err := snowtest.New(snowtest.Options{Seed: c.Seed, AgentNames: true, WaitTime: "2 Minutes", KeepLast: 20*c.Talks + 1000})
+	if err != nil {
+		return history.Report{}, err
+	}
+	defer now.Close()
+	logs, err := os.Create(filepath.Join(dir, "service.log"))
+	if err != nil {
+		return history.Report{}, err
+	}
+	defer logs.Close()
+	pacing := "off"
+	if c.Pacing {
+		pacing = "on"
+	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	secret := rand.Text()
+	env := emulatedEnv(teams, now)
+	env["WEBHOOK_SECRET"], env["DATA_ENCRYPTION_KEY"] = secret, base64.StdEncoding.EncodeToString(key)
+	env["DATABASE_URL"], env["TEAMS_PACING"] = "bbolt:"+filepath.Join(dir, "snowbot.db"), pacing
+	bar := progressbar.NewOptions(c.Messages,
+		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(isTerminal(os.Stderr)),
+		progressbar.OptionSetDescription("messages"), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
+		progressbar.OptionThrottle(time.Second), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
+	)
+	defer bar.Exit() //nolint:errcheck // a picture
+	return history.Run(ctx, history.Plan{
+		Teams: teams, ServiceNow: now, Seed: c.Seed, FaultRate: c.Faults, KillEvery: c.KillEvery, Enough: c.Messages,
+		Conversations: c.Talks, Messages: c.Messages, // one of them may have most to say
+		Target:   &benchTarget{command: []string{binary, "serve"}, env: childEnv(env), secret: secret, logs: logs},
+		Progress: func(n int) { _ = bar.Set(min(n, c.Messages)) },
+	})
+}
+
+// emulatedEnv are the settings of a service between two emulators, apart from secrets of its own and the database.
+func emulatedEnv(teams *adaptertest.Channel, now *snowtest.Instance) map[string]string {
+	id, secret, user, password := now.Credentials()
+	return map[string]string{
+		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_LISTEN_ADDR": "127.0.0.1:0",
+		"MICROSOFT_APP_ID": teams.AppID(), "MICROSOFT_APP_PASSWORD": teams.AppPassword(), "MICROSOFT_APP_TENANT_ID": teams.TenantID(),
+		"BOT_OPENID_METADATA": teams.MetadataURL(), "BOT_TOKEN_URL": teams.TokenURL(),
+		"SERVICENOW_INSTANCE": now.URL(), "SERVICENOW_CLIENT_ID": id, "SERVICENOW_CLIENT_SECRET": secret,
+		"SERVICENOW_USERNAME": user, "SERVICENOW_PASSWORD": password,
+	}
+}
