@@ -135,7 +135,7 @@ func (c *change) join(id, name string) {
 		c.speaker(id, name)
 		return
 	}
-	s.Phase, s.Joined, s.Spoke = connected, c.now, c.now
+	s.Phase, s.Joined, s.Spoke, s.Asked = connected, c.now, c.now, false
 	s.AgentID, s.AgentName = id, name
 	c.turn.Move = append(c.turn.Move, store.Move{From: store.Held, To: store.ToServiceNow})
 	if name == "" {
@@ -187,7 +187,7 @@ func (c *change) end(e ending) {
 	c.send(store.ToTeams, kindCard, s.ID, body{Activity: endedCard(c.texts(), e.reason), Version: s.Card.Version})
 	c.state.Past = append(c.state.Past, ended{
 		ID: s.ID, Ended: c.now, Card: s.Card, Person: s.Person, UserID: s.UserID, Email: s.Email,
-		ByEmployee: e.tell, Joined: joined,
+		ByEmployee: e.tell && e.reason != EndedByAgent, Joined: joined,
 	})
 	c.state.Session = nil
 	c.state.Owner++

@@ -344,6 +344,12 @@ func TestTypingShowsOnTheOtherSide(t *testing.T) {
 	if _, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool { return c.UserTyping }); err != nil {
 		t.Errorf("the agent does not see that the employee types: %v", err)
 	}
+	if _, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool { return !c.UserTyping }); err != nil {
+		t.Errorf("the agent does not see that the employee has stopped: %v", err)
+	}
+	if n := len(d.requests("VIEWING")); n != 1 {
+		t.Errorf("%d VIEWING, want 1", n)
+	}
 	if err := d.snow.Typing(d.within(), c.ID, true); err != nil {
 		t.Fatal(err)
 	}

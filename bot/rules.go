@@ -42,6 +42,10 @@ type Rules struct {
 	// KeepTranscript, KeepDeadLetters and KeepConversations are how long these are kept. Defaults 7, 30 and 400 days.
 	KeepTranscript, KeepDeadLetters, KeepConversations time.Duration
 
+	// Joined and Closed are parts of what ServiceNow says when an agent has joined or closed a chat, whatever their case.
+	// Older versions say nothing else. Defaults are the English sentences that an instance comes with.
+	Joined, Closed []string
+
 	// Phrases are further wishes for an agent, as whole messages.
 	Phrases []string
 	// Topics choose the context variables of a request for an agent; the first that matches counts.
@@ -107,6 +111,12 @@ func (r Rules) withDefaults() (Rules, error) {
 		return r, errors.New("the rate of a tenant is negative")
 	case r.TenantRate == 0:
 		r.TenantRate = 30
+	}
+	if r.Joined == nil {
+		r.Joined = []string{"has entered the chat"}
+	}
+	if r.Closed == nil {
+		r.Closed = []string{"has closed the support session", "support session was closed", "you have left the conversation"}
 	}
 	if r.Resolve == nil {
 		r.Resolve = func(raw string) (string, bool) { return raw, false }

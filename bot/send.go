@@ -156,6 +156,9 @@ func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, c
 	if err != nil {
 		return err
 	}
+	call.made = true
+	chat.Email = b.spelling(ctx, chat.Email)
+	e.email = chat.Email
 	topic, more := b.rules.topic(e.body.Text)
 	variables := map[string]string{"request_on_behalf_of": chat.Email, "request_topic": topic}
 	for _, set := range []map[string]string{b.rules.Context, more} {
@@ -163,10 +166,30 @@ func (b *Bot) requestAgent(ctx context.Context, conversation string, s *state, c
 			variables[k] = v
 		}
 	}
-	call.made = true
 	return b.snow.RequestAgent(ctx, chat, snow.AgentRequest{
 		RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Context: variables, History: lines, Locale: s.Ref.Locale,
 	})
+}
+
+// spellingLimit is how long a request for an agent may be held up by the question how the instance spells an address.
+const spellingLimit = 2 * time.Second
+
+// spelling is an address as the instance spells it. It links accounts by address, with case, and takes anybody else for
+// a guest. Where it does not say, the address stays as Teams spells it.
+func (b *Bot) spelling(ctx context.Context, email string) string {
+	if email == "" {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, spellingLimit)
+	defer cancel()
+	users, err := b.snow.FindUser(ctx, email)
+	if err != nil {
+		b.log.Info("the instance does not say how it spells an address", "err", err)
+	}
+	if err != nil || len(users) != 1 {
+		return email
+	}
+	return firstOf(users[0].Email, email)
 }
 
 // errLookup is a look-up that failed before anything was sent. It is tried again.

@@ -81,10 +81,14 @@ type session struct {
 
 	Started   time.Time `json:"started"`
 	Requested time.Time `json:"requested,omitzero"` // ServiceNow took the request for an agent
-	Heard     time.Time `json:"heard,omitzero"`     // the first event of this session
+	Heard     time.Time `json:"heard,omitzero"`     // the first event of this session, or the last answer given to ServiceNow's own bot
 	Joined    time.Time `json:"joined,omitzero"`
 	Spoke     time.Time `json:"spoke,omitzero"` // the employee's last words since the agent joined
 	Warned    bool      `json:"warned,omitempty"`
+	// Asked reports that ServiceNow's own bot waits for an answer: before there is an agent, or after.
+	Asked bool `json:"asked,omitempty"`
+	// Closing is when ServiceNow last said something after a sentence that an agent has closed the chat; see [Rules.Closed].
+	Closing time.Time `json:"closing,omitzero"`
 	// Broken is the agent's message of which a part was given up: it is not ticked.
 	Broken string `json:"broken,omitempty"`
 	// Explained is why messages of the agent were given up, which the agent was told.

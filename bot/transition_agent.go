@@ -118,6 +118,12 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 		}
 	case snow.KindWaitEnd, snow.KindNothing, snow.KindTyping, snow.KindTypingEnd:
 	case snow.KindSystem:
+		if s.Phase != connected && says(it.Text, c.rules.Joined) {
+			c.join(e.agent(c))
+		}
+		if s.Phase == connected && says(it.Text, c.rules.Closed) {
+			s.Closing = c.now
+		}
 		if s.Phase == connected || s.System != fingerprint(it.Text) {
 			s.System = fingerprint(it.Text)
 			if s.Phase == connected && s.AgentName == "" {
@@ -128,10 +134,27 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 	default:
 		if it.FromAgent || it.Agent.Name != "" {
 			c.join(it.Agent.ID, it.Agent.Name)
+			s.Closing, s.Asked = time.Time{}, false // whatever was said: the agent is there
+		} else if s.Phase != connected || !s.Closing.IsZero() {
+			s.Asked = s.Asked || asks(it)
+		}
+		if !s.Closing.IsZero() {
+			s.Closing = c.now
 		}
 		c.show(it)
 	}
 	return false
+}
+
+// says reports whether text has one of the phrases in it.
+func says(text string, phrases []string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(phrases, func(p string) bool { return p != "" && strings.Contains(text, strings.ToLower(p)) })
+}
+
+// asks reports whether an item waits for an answer.
+func asks(it snow.Item) bool {
+	return it.Kind == snow.KindPicker || it.Kind == snow.KindInput || len(it.Options) > 0
 }
 
 // wait notes that the employee is in the queue, and how long it may take.
@@ -143,7 +166,7 @@ func (c *change) wait(waitTime string) {
 	if s.Phase == waiting && (waitTime == "" || waitTime == s.WaitTime) {
 		return
 	}
-	s.Phase, s.WaitTime = waiting, firstOf(waitTime, s.WaitTime)
+	s.Phase, s.WaitTime, s.Asked = waiting, firstOf(waitTime, s.WaitTime), false
 	c.showCard()
 }
 
@@ -170,10 +193,21 @@ func (c *change) over(e *postEvent) {
 		return
 	}
 	if c.state.Session.Phase == connected {
-		c.end(ending{reason: EndedByAgent, text: c.texts().Say(TextNoticeEndedByAgent)})
+		c.left(e.goesOn())
 		return
 	}
 	c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), ticket: true})
+}
+
+// goesOn reports whether the post ends the chat with the agent, but not ServiceNow's conversation.
+func (e *postEvent) goesOn() bool {
+	return !e.post.Completed && !e.post.TakeControl && e.post.Status == ""
+}
+
+// left ends the session because the agent did. Where ServiceNow's own bot would go on, with a survey say, it is told that
+// nobody answers: it would take the next wish for an agent for an answer.
+func (c *change) left(goesOn bool) {
+	c.end(ending{reason: EndedByAgent, text: c.texts().Say(TextNoticeEndedByAgent), tell: goesOn})
 }
 
 // idleSlack allows for two clocks and a slow post when the end of a chat is taken for ServiceNow's limit on silence.

@@ -79,6 +79,9 @@ func (e *employeeEvent) refresh(old adapter.Reference) adapter.Reference {
 
 // message routes the employee's words: to the agent while a session is live, else to the bot.
 func (e *employeeEvent) message(c *change) {
+	if s := c.state.Session; s != nil && !s.Closing.IsZero() && !s.Asked && e.press == nil && e.command != CommandEndChat {
+		c.left(true) // nobody would read the words
+	}
 	s := c.state.Session
 	switch {
 	case e.press != nil:
@@ -145,10 +148,18 @@ func (e *employeeEvent) relay(c *change, text string, selected bool) {
 	b := body{Text: text, Selected: selected}
 	if s.Phase == connected {
 		s.Spoke, s.Warned = c.now, false
+		if !s.Closing.IsZero() {
+			s.Closing, s.Asked = c.now, false
+		}
 		c.send(store.ToServiceNow, kindWords, s.ID, b)
 		return
 	}
 	c.say(fromEmployee, e.ref.UserName, text)
+	if s.Asked || selected { // ServiceNow's own bot has asked, and nothing goes on before it is answered
+		s.Asked, s.Heard = false, c.now
+		c.send(store.ToServiceNow, kindWords, s.ID, b)
+		return
+	}
 	c.send(store.Held, kindWords, s.ID, b)
 	if !s.Held {
 		s.Held = true

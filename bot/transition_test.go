@@ -116,6 +116,11 @@ func TestTimers(t *testing.T) {
 		w.do(&sentEvent{to: store.ToServiceNow, delivery: store.Delivery{Kind: kindAgent, Session: id}, userID: "u"})
 		return id
 	}
+	closed := func(w *world) string {
+		id := w.connect()
+		w.do(post(id, snow.Item{ID: "c", Kind: snow.KindSystem, Text: "Sam has closed the support session."}))
+		return id
+	}
 	for _, tt := range []struct {
 		name  string
 		setUp func(w *world) string
@@ -138,6 +143,19 @@ func TestTimers(t *testing.T) {
 		}, 30 * time.Minute, false, false},
 		{"idle, not yet", (*world).connect, 4*time.Minute - time.Second, true, false},
 		{"idle is warned of", (*world).connect, 4 * time.Minute, true, true},
+		{"closed, and ServiceNow may still go on", closed, 2*time.Minute - time.Second, true, false},
+		{"closed, and nothing came", closed, 2 * time.Minute, false, false},
+		{"an answer to ServiceNow's own bot takes its time", func(w *world) string {
+			id := taken(w)
+			w.do(post(id, snow.Item{ID: "q", Kind: snow.KindInput, Input: "text", Text: "Your room?"}))
+			return id
+		}, 20 * time.Minute, true, false},
+		{"and then the silence counts again", func(w *world) string {
+			id := taken(w)
+			w.do(post(id, snow.Item{ID: "q", Kind: snow.KindInput, Input: "text", Text: "Your room?"}))
+			w.do(words("12", IntentNone))
+			return id
+		}, 90 * time.Second, false, false},
 		{"the longest session", (*world).connect, 8 * time.Hour, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

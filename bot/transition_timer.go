@@ -25,6 +25,8 @@ func (timerEvent) apply(c *change) {
 		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeNoCallback), tell: true, ticket: true})
 	case passed(s.waitEnd(r)):
 		c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
+	case passed(s.closingEnd()):
+		c.left(true)
 	case passed(s.idleWarning(r)):
 		s.Warned = true
 		c.notice(c.texts().Say(TextNoticeIdleWarning, strconv.Itoa(max(1, int((r.IdleCancel-r.IdleWarning).Minutes())))))
@@ -37,7 +39,7 @@ func (s *session) absoluteEnd(r *Rules) time.Time { return s.Started.Add(r.MaxSe
 
 // callbackEnd is when ServiceNow should have put the employee into a queue.
 func (s *session) callbackEnd(r *Rules) time.Time {
-	if s.Phase != connecting || s.Requested.IsZero() {
+	if s.Phase != connecting || s.Requested.IsZero() || s.Asked {
 		return time.Time{}
 	}
 	if s.Heard.After(s.Requested) {
@@ -51,6 +53,17 @@ func (s *session) waitEnd(r *Rules) time.Time {
 		return time.Time{}
 	}
 	return s.Started.Add(r.MaxWait)
+}
+
+// closingFor is how long ServiceNow may take to go on, or the employee to answer, after an agent has closed the chat.
+const closingFor = 2 * time.Minute
+
+// closingEnd is when nothing more is expected of a chat that an agent has closed.
+func (s *session) closingEnd() time.Time {
+	if s.Closing.IsZero() {
+		return time.Time{}
+	}
+	return s.Closing.Add(closingFor)
 }
 
 func (s *session) idleWarning(r *Rules) time.Time {
@@ -72,6 +85,7 @@ func (s *state) due(r *Rules) time.Time {
 		add(x.absoluteEnd(r))
 		add(x.callbackEnd(r))
 		add(x.waitEnd(r))
+		add(x.closingEnd())
 		add(x.idleWarning(r))
 	}
 	for _, p := range s.Past {

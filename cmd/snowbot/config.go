@@ -36,6 +36,9 @@ type config struct {
 	Database struct {
 		Migrate *bool `yaml:"migrate"` // serve brings the schema up to date by itself; true
 	} `yaml:"database"`
+	// Joined and Closed are parts of what your instance says when an agent has joined or closed a chat; the English ones it comes with.
+	Joined []string `yaml:"joined"`
+	Closed []string `yaml:"closed"`
 	// Phrases are further whole messages that ask for an agent.
 	Phrases []string `yaml:"phrases"`
 	// Context are context variables of every request for an agent.
@@ -85,6 +88,7 @@ func (c config) rules(s *settings) bot.Rules {
 		IdleCancel: c.Limits.IdleCancel, IdleWarning: c.Limits.IdleWarning,
 		MaxSession: c.Limits.MaxSession, MaxAge: c.Limits.MaxAge, EndMaxAge: c.Limits.EndMaxAge,
 		KeepTranscript: c.Keep.Transcript, KeepDeadLetters: c.Keep.DeadLetters, KeepConversations: c.Keep.Conversations,
+		Joined: c.Joined, Closed: c.Closed,
 		AgentLanguage: c.AgentLanguage, Phrases: c.Phrases, Context: c.Context, Texts: c.Texts,
 		NeverRepeat: s.UnclearSends == "never-repeat",
 		Ticks:       s.DeliveryTicks != "off",
