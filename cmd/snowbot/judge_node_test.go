@@ -23,6 +23,16 @@ func judges(t *testing.T) string {
 	return dir
 }
 
+// nodeProgram is Node: the one that came with the packages, so that all judge alike, or else this machine's.
+func nodeProgram(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(judges(t), "node_modules/.bin/node")
+	if _, err := os.Stat(path); err != nil {
+		return "node"
+	}
+	return path
+}
+
 // node runs a program of the judges to its end. Both its input and its output have one JSON value a line.
 func node[A any](t *testing.T, program string, env []string, input ...any) []A {
 	t.Helper()
@@ -32,7 +42,7 @@ func node[A any](t *testing.T, program string, env []string, input ...any) []A {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "node", filepath.Join(judges(t), program)) //nolint:gosec // our own
+	cmd := exec.CommandContext(t.Context(), nodeProgram(t), filepath.Join(judges(t), program)) //nolint:gosec // our own
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = &in, &out, &complaints
 	if err := cmd.Run(); err != nil {
