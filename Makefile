@@ -1,5 +1,6 @@
 # make run   the whole product on this machine, everything emulated; prints the address of a page to open
 # make test  all tests
+# make e2e   the same chats in a real browser; pictures of each step are left in bin/e2e
 # make lint  formatting, vet and linters
 # make build one static binary, bin/snowbot
 # make fuzz  every fuzz target, 30 seconds each
@@ -8,9 +9,10 @@ GO            ?= go
 GOLANGCI_LINT := v2.15.0
 FUZZTIME      ?= 30s
 TOOLS         := $(CURDIR)/.bin
+JUDGES        := cmd/snowbot/judges
 export PATH   := $(TOOLS):$(PATH)
 
-.PHONY: run build test lint fuzz tools clean
+.PHONY: run build test e2e lint fuzz tools clean
 
 run: build
 	bin/snowbot sandbox
@@ -18,17 +20,25 @@ run: build
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/snowbot ./cmd/snowbot
 
-# The race detector needs a C compiler; Microsoft's own clients and validators, which judge what we send, need Node.
-test:
-	@command -v npm >/dev/null || { echo "make test needs Node 20 or newer with npm"; exit 1; }
-	npm ci --prefix cmd/snowbot/judges --loglevel=error
+# The race detector needs a C compiler.
+test: $(JUDGES)/node_modules/.package-lock.json
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; }
 	@command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
 	$(GO) mod verify
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
+e2e: $(JUDGES)/node_modules/.package-lock.json
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-color-emoji >/dev/null; }
+	$(GO) test -tags e2e -timeout 9m -run 'InBrowser$$' ./cmd/snowbot
+
+# Microsoft's own clients and validators, which judge what we send, and the Node they run on.
+$(JUDGES)/node_modules/.package-lock.json: $(JUDGES)/package-lock.json
+	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm >/dev/null; }
+	npm ci --prefix $(JUDGES) --loglevel=error
+	@touch $@
+
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
-	$(GO) vet ./...
+	$(GO) vet -tags e2e ./...
 	$< run ./...
 	$< fmt --diff
 

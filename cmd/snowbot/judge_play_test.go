@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -68,7 +69,11 @@ const wish = "Can I talk to a person, please?"
 // TestJudgePlayground has an employee chat in Microsoft's own emulator of Teams with an agent, through the real binary.
 func TestJudgePlayground(t *testing.T) {
 	t.Parallel()
-	judges(t)
+	newPlay(t).everything()
+}
+
+func newPlay(t *testing.T) *play {
+	t.Helper()
 	teams, err := adaptertest.New(adaptertest.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -82,31 +87,34 @@ func TestJudgePlayground(t *testing.T) {
 	y := &play{playground: newPlayground(t, teams), snow: inst, proc: newBinary(t, teams, inst, nil)}
 	y.start()
 	t.Cleanup(func() { _ = y.proc.Kill() })
+	return y
+}
 
+// everything is all that can happen to Alex, one thing after the other.
+func (y *play) everything() {
 	y.greets()
 	c := y.escalates()
 	y.talks(c)
 	y.restarts(c)
 	y.survivesAnOutage(c)
-	at := y.mark()
-	y.must(inst.End(y.within(), c.ID, "bye"))
-	y.sees(playPersonal, at, english(bot.TextNoticeEndedByAgent))
+	y.endsByAgent(c)
 	y.cancels()
 	y.leaves()
 	y.findsNobody()
 	y.talksInAGroup()
 
 	if n := y.refused.Load(); n != 0 {
-		t.Errorf("%d activities of the Playground were refused", n)
+		y.t.Errorf("%d activities of the Playground were refused", n)
 	}
 	if n := strings.Count(y.proc.logs.String(), `"level":"ERROR"`); n != 0 {
-		t.Errorf("%d errors in the log:\n%s", n, y.proc.logs.String())
+		y.t.Errorf("%d errors in the log:\n%s", n, y.proc.logs.String())
 	}
 }
 
 func (y *play) greets() {
-	y.install(playPersonal)
+	y.installs(playPersonal)
 	y.sees(playPersonal, 0, english(bot.TextGreeting))
+	y.shoots("greeting")
 	// Nothing but the gateway's token lets an activity in.
 	req, err := http.NewRequestWithContext(y.within(), http.MethodPost, *y.bot.Load(), strings.NewReader(`{"type":"message"}`))
 	y.must(err)
@@ -123,37 +131,44 @@ func (y *play) escalates() snowtest.Chat {
 	at := y.mark()
 	y.says(wish)
 	y.sees(playPersonal, at, "2 Minutes")
+	y.shoots("waiting")
 	c := y.queued()
 	if c.Email != playEmail {
 		y.t.Errorf("the agent sees the address %q", c.Email)
 	}
 	y.must(y.snow.Accept(y.within(), c.ID, "Sam Ortiz"))
 	y.sees(playPersonal, at, "has joined the chat")
+	y.shoots("agent has joined")
 	return c
 }
 
 func (y *play) talks(c snowtest.Chat) {
 	at := y.mark()
-	y.says("my payslip *is* wrong & <b>late</b>")
-	y.hears(c, "my payslip *is* wrong & <b>late</b>")
-	_, err := y.snow.Say(y.within(), c.ID, "looking at *it* & <you>")
+	y.says("My payslip *of May* is wrong & <b>late</b>")
+	y.hears(c, "My payslip *of May* is wrong & <b>late</b>")
+	_, err := y.snow.Say(y.within(), c.ID, "Found it: *May* & <June> are swapped")
 	y.must(err)
-	if m := y.sees(playPersonal, at, "looking at *it* & <you>"); m.TextFormat != "plain" {
+	if m := y.sees(playPersonal, at, "Found it: *May* & <June> are swapped"); m.TextFormat != "plain" {
 		y.t.Errorf("the agent's words are shown as %q", m.TextFormat)
 	}
+	y.shoots("words both ways")
 	y.typesUntilSeen(c)
-	_, err = y.snow.SendItem(y.within(), c.ID, map[string]any{"uiType": "OutputImage", "value": "https://cdn.example.com/p.png", "altText": "the form"})
+	y.shoots("agent types")
+	_, err = y.snow.SendItem(y.within(), c.ID, map[string]any{"uiType": "OutputImage", "value": "https://cdn.example.com/p.png", "altText": "The form to fill in"})
 	y.must(err)
 	y.sees(playPersonal, at, "https://cdn.example.com/p.png")
-	_, err = y.snow.SendItem(y.within(), c.ID, map[string]any{"uiType": "OutputLink", "label": "The page", "value": map[string]any{"action": "https://example.com/page"}})
+	_, err = y.snow.SendItem(y.within(), c.ID, map[string]any{"uiType": "OutputLink", "label": "Payroll guide", "value": map[string]any{"action": "https://example.com/page"}})
 	y.must(err)
-	y.sees(playPersonal, at, "[The page](https://example.com/page)")
+	y.sees(playPersonal, at, "[Payroll guide](https://example.com/page)")
+	y.shoots("picture and link")
 	_, err = y.snow.SendItem(y.within(), c.ID, map[string]any{
-		"uiType": "Picker", "label": "Which one?", "options": []any{map[string]any{"label": "Laptop", "value": "lap"}, map[string]any{"label": "Phone", "value": "pho"}},
+		"uiType": "Picker", "label": "Which one shall I correct?", "options": []any{map[string]any{"label": "May", "value": "may"}, map[string]any{"label": "June", "value": "jun"}},
 	})
 	y.must(err)
-	y.presses(y.sees(playPersonal, at, "Which one?"), "Laptop")
-	y.hears(c, "lap")
+	picker := y.sees(playPersonal, at, "Which one shall I correct?")
+	y.shoots("picker")
+	y.presses(picker, "May")
+	y.hears(c, "may")
 }
 
 // typesUntilSeen has the agent go on typing: what is shown of it gives way to everything else.
@@ -167,6 +182,7 @@ func (y *play) typesUntilSeen(c snowtest.Chat) {
 		seen, change := y.typing > 0, y.change
 		y.mu.Unlock()
 		if seen {
+			y.looksForTyping()
 			return
 		}
 		select {
@@ -182,21 +198,32 @@ func (y *play) restarts(c snowtest.Chat) {
 	y.must(y.proc.Kill())
 	y.start()
 	at := y.mark()
-	y.says("still there?")
-	y.hears(c, "still there?")
-	_, err := y.snow.Say(y.within(), c.ID, "yes, still here")
+	y.says("Are you still there?")
+	y.hears(c, "Are you still there?")
+	_, err := y.snow.Say(y.within(), c.ID, "Yes, still here")
 	y.must(err)
-	y.sees(playPersonal, at, "yes, still here")
+	y.sees(playPersonal, at, "Yes, still here")
+	y.shoots("after a restart")
 }
 
 func (y *play) survivesAnOutage(c snowtest.Chat) {
 	at := y.mark()
 	y.must(y.snow.SetDown(snowtest.Down503))
-	y.says("said while it is down")
+	y.says("Thank you! When will it be there?")
 	y.sees(playPersonal, at, english(bot.TextNoticeOutage))
+	y.shoots("ServiceNow is down")
 	y.must(y.snow.SetDown(snowtest.DownOff))
-	y.hears(c, "said while it is down")
+	y.hears(c, "Thank you! When will it be there?")
 	y.sees(playPersonal, at, english(bot.TextNoticeOutageOver))
+	y.shoots("after an outage")
+}
+
+func (y *play) endsByAgent(c snowtest.Chat) {
+	at := y.mark()
+	y.must(y.snow.End(y.within(), c.ID, "bye"))
+	y.sees(playPersonal, at, "bye")
+	y.sees(playPersonal, at, english(bot.TextNoticeEndedByAgent))
+	y.shoots("ended by the agent")
 }
 
 func (y *play) cancels() {
@@ -206,6 +233,7 @@ func (y *play) cancels() {
 	c := y.queued()
 	y.presses(card, english(bot.TextButtonCancel))
 	y.sees(playPersonal, at, english(bot.TextNoticeCancelled))
+	y.shoots("cancelled")
 	y.over(c)
 }
 
@@ -214,6 +242,7 @@ func (y *play) leaves() {
 	at := y.mark()
 	y.says("end chat")
 	y.sees(playPersonal, at, english(bot.TextNoticeEndedByEmployee))
+	y.shoots("ended by the employee")
 	y.over(c)
 }
 
@@ -230,14 +259,17 @@ func (y *play) findsNobody() {
 	at := y.mark()
 	y.must(y.snow.SetNoAgents(snowtest.NoAgentsCompleted))
 	y.says(wish)
-	y.presses(y.sees(playPersonal, at, english(bot.TextButtonTicket)), english(bot.TextButtonTicket))
+	offer := y.sees(playPersonal, at, english(bot.TextButtonTicket))
+	y.shoots("nobody there")
+	y.presses(offer, english(bot.TextButtonTicket))
 	y.sees(playPersonal, at, "INC")
+	y.shoots("ticket")
 	y.must(y.snow.SetNoAgents(snowtest.NoAgentsOff))
 }
 
 func (y *play) talksInAGroup() {
 	at := y.mark()
-	y.install(playGroup)
+	y.installs(playGroup)
 	y.sees(playGroup, at, english(bot.TextGreeting))
 	y.mentions(true, wish)
 	y.sees(playGroup, at, "2 Minutes")
@@ -247,9 +279,15 @@ func (y *play) talksInAGroup() {
 	y.mentions(false, "not for the bot")
 	y.mentions(true, "in front of everybody")
 	y.hears(c, "in front of everybody")
-	_, err := y.snow.Say(y.within(), c.ID, "hello, all")
+	now, err := y.snow.Chat(c.ID)
+	y.must(err)
+	if strings.Contains(fmt.Sprint(now.Lines), "not for the bot") {
+		y.t.Error("the agent reads what was not meant for the bot")
+	}
+	_, err = y.snow.Say(y.within(), c.ID, "hello, all")
 	y.must(err)
 	y.sees(playGroup, at, "hello, all")
 	y.must(y.snow.End(y.within(), c.ID, ""))
 	y.sees(playGroup, at, english(bot.TextNoticeEndedByAgent))
+	y.shoots("group")
 }

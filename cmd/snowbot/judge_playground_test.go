@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,6 +36,7 @@ const (
 // here and the real binary. It sends no tokens, so a gateway before the binary signs each activity as the Connector does,
 // and the binary checks them as ever.
 type playground struct {
+	hand
 	t       *testing.T
 	url     string
 	teams   *adaptertest.Channel // its identity provider only
@@ -76,6 +76,7 @@ func (m *playMessage) shows(words string) bool {
 func newPlayground(t *testing.T, teams *adaptertest.Channel) *playground {
 	t.Helper()
 	p := &playground{t: t, teams: teams, change: make(chan struct{})}
+	p.hand = apiHand{p}
 	gate := httptest.NewServer(http.HandlerFunc(p.gate))
 	t.Cleanup(gate.Close)
 	dir := t.TempDir()
@@ -107,7 +108,7 @@ func newPlayground(t *testing.T, teams *adaptertest.Channel) *playground {
 		filepath.Join(judges(t), "node_modules/@microsoft/m365agentsplayground/cli.js"),
 		"start", "-e", gate.URL+"/api/messages", "-c", "msteams", "-p", strconv.Itoa(freePort(t)), "--dt")
 	p.url = "http://127.0.0.1:" + port
-	p.run(dir, `{"action":"open"}`, "--experimental-websocket", "--no-warnings", filepath.Join(judges(t), "watch.mjs"),
+	p.run(dir, `{"action":"open"}`, filepath.Join(judges(t), "watch.mjs"),
 		"ws://127.0.0.1:"+port+"/_ws_conversation/v1/conversations/stream")
 	return p
 }
@@ -116,7 +117,7 @@ func newPlayground(t *testing.T, teams *adaptertest.Channel) *playground {
 // are taken as news of the Playground.
 func (p *playground) run(dir, ready string, args ...string) string {
 	p.t.Helper()
-	cmd := exec.Command("node", args...) //nolint:gosec,noctx // our own; ended below
+	cmd := exec.Command(nodeProgram(p.t), args...) //nolint:gosec,noctx // our own; ended below
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TEAMSAPPTESTER_BROWSER=none"}
 	var complaints bytes.Buffer
@@ -281,76 +282,6 @@ func (p *playground) sees(in string, after int, words string) (found playMessage
 		}
 		return false
 	})
+	p.looks(found, words)
 	return found
-}
-
-func (p *playground) post(path string, body any) {
-	p.t.Helper()
-	raw, err := json.Marshal(body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+path, bytes.NewReader(raw))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if answer, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
-		p.t.Fatalf("%s: the Playground answers %d %s", path, res.StatusCode, answer)
-	}
-}
-
-// says writes in the personal chat.
-func (p *playground) says(text string) {
-	p.t.Helper()
-	p.post("/_conversation/v1/conversations/"+url.PathEscape(playPersonal)+"/messages",
-		map[string]any{"from": map[string]any{"id": playUser}, "text": text, "textFormat": "plain"})
-}
-
-// mentions writes in the group chat, to the bot or to everybody.
-func (p *playground) mentions(bot bool, text string) {
-	p.t.Helper()
-	body := map[string]any{"from": map[string]any{"id": playUser}, "text": text, "textFormat": "plain"}
-	if bot {
-		body["text"] = "<at>Help desk</at> " + text
-		body["mentions"] = []any{map[string]any{"mentioned": map[string]any{"id": p.teams.BotID()}, "text": "<at>Help desk</at>"}}
-	}
-	p.post("/_conversation/v1/conversations/"+url.PathEscape(playGroup)+"/messages", body)
-}
-
-func (p *playground) install(in string) {
-	p.t.Helper()
-	p.post("/_debug/conversation/"+url.PathEscape(in)+"/installation", map[string]any{})
-}
-
-// presses presses the button with the title on a card.
-func (p *playground) presses(m playMessage, title string) {
-	p.t.Helper()
-	for _, a := range m.Attachments {
-		var card struct {
-			Actions []struct {
-				Title string
-				Data  map[string]any
-			}
-		}
-		if json.Unmarshal(a.Content, &card) != nil {
-			continue
-		}
-		for _, b := range card.Actions {
-			if b.Title == title {
-				p.post("/_conversation/v1/submit", map[string]any{
-					"conversation": map[string]any{"id": m.in}, "from": map[string]any{"id": playUser}, "replyToId": m.MessageID, "value": b.Data,
-				})
-				return
-			}
-		}
-	}
-	p.t.Fatalf("no button %q in %s", title, m.Attachments)
 }
