@@ -183,8 +183,8 @@ func httpClient(given *http.Client) *http.Client {
 			TLSHandshakeTimeout:   5 * time.Second,
 			ResponseHeaderTimeout: time.Minute, // each call has its own, shorter limit; this one is for stray bugs
 			IdleConnTimeout:       90 * time.Second,
-			MaxIdleConns:          64,
-			MaxIdleConnsPerHost:   64, // there is one host only
+			MaxIdleConns:          128,
+			MaxIdleConnsPerHost:   128, // there is one host only
 			ForceAttemptHTTP2:     true,
 		}
 	}

@@ -162,26 +162,28 @@ func tooLarge() *refusal { return &refusal{http.StatusRequestEntityTooLarge, "bo
 func (h *webhook) hand(ctx context.Context, e *Event) *refusal {
 	ctx, cancel := context.WithTimeout(ctx, acceptLimit)
 	defer cancel()
-	log := h.log.With("session", e.SessionID, "request", e.RequestID, "conversation", e.Variables.ConversationID)
+	log := func() *slog.Logger {
+		return h.log.With("session", e.SessionID, "request", e.RequestID, "conversation", e.Variables.ConversationID)
+	}
 	err := h.guarded(ctx, e, log)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrUnknownSession):
-		log.Warn("webhook: event refused", "err", err)
+		log().Warn("webhook: event refused", "err", err)
 		return &refusal{http.StatusBadRequest, "unknown session", false}
 	case errors.Is(err, ErrMismatch):
-		log.Warn("webhook: event refused", "err", err)
+		log().Warn("webhook: event refused", "err", err)
 		return &refusal{http.StatusBadRequest, "session mismatch", false}
 	default:
-		log.Error("webhook: event not accepted", "err", err)
+		log().Error("webhook: event not accepted", "err", err)
 		return &refusal{http.StatusServiceUnavailable, "unavailable", false}
 	}
 }
 
 // guarded calls Accept. A panic is an error like any other; what was panicked with may hold words, so only that of the
 // runtime is logged.
-func (h *webhook) guarded(ctx context.Context, e *Event, log *slog.Logger) (err error) {
+func (h *webhook) guarded(ctx context.Context, e *Event, log func() *slog.Logger) (err error) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -191,7 +193,7 @@ func (h *webhook) guarded(ctx context.Context, e *Event, log *slog.Logger) (err 
 		if fault, ok := v.(runtime.Error); ok {
 			err = fmt.Errorf("panic: %w", fault)
 		}
-		log.Error("webhook: panic", "err", err, "stack", string(debug.Stack()))
+		log().Error("webhook: panic", "err", err, "stack", string(debug.Stack()))
 	}()
 	return h.accept(ctx, e)
 }

@@ -240,6 +240,7 @@ func (sv *service) run(ctx context.Context, public, admin net.Listener) error {
 	}
 	g.Go(func() error { return sv.verifier.Run(taking) })
 	g.Go(func() error { return sv.bot.Run(taking) })
+	g.Go(func() error { return tuneGarbage(taking) })
 	g.Go(func() error {
 		select {
 		case <-sv.store.failed:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	bbolt "go.etcd.io/bbolt"
+
 	"snowbot/store"
 )
 
@@ -15,16 +17,16 @@ func (s *Store) Load(ctx context.Context, conversation string) (store.Record, er
 	if err := s.check(ctx); err != nil {
 		return rec, err
 	}
-	err := s.view(func(b buckets) (err error) {
-		rec, _, err = s.load1(b, conversation)
+	err := s.read(func(tx *bbolt.Tx) (err error) {
+		rec, _, err = s.load1(tx.Bucket([]byte(bucketRecords)), conversation)
 		return err
 	})
 	return rec, err
 }
 
 // load1 reads a record.
-func (s *Store) load1(b buckets, conversation string) (store.Record, *record, error) {
-	row := b.records.Get([]byte(conversation))
+func (s *Store) load1(records *bbolt.Bucket, conversation string) (store.Record, *record, error) {
+	row := records.Get([]byte(conversation))
 	if conversation == "" || row == nil {
 		return store.Record{}, nil, store.ErrNotFound
 	}
@@ -45,8 +47,8 @@ func (s *Store) Find(ctx context.Context, key string) (string, error) {
 		return "", err
 	}
 	var conversation string
-	err := s.view(func(b buckets) error {
-		v := b.keys.Get([]byte(key))
+	err := s.read(func(tx *bbolt.Tx) error {
+		v := tx.Bucket([]byte(bucketKeys)).Get([]byte(key))
 		if key == "" || v == nil {
 			return store.ErrNotFound
 		}
@@ -132,7 +134,7 @@ func (s *Store) Sessions(ctx context.Context, after string, limit int) ([]store.
 			k, _ = c.Next()
 		}
 		for ; k != nil && len(out) < limit; k, _ = c.Next() {
-			rec, _, err := s.load1(b, string(k))
+			rec, _, err := s.load1(b.records, string(k))
 			if err != nil {
 				return err
 			}
@@ -165,7 +167,7 @@ func (s *Store) Export(ctx context.Context, person string, f func(store.Record, 
 		err := s.view(func(b buckets) error {
 			var r *record
 			var err error
-			if rec, r, err = s.load1(b, conversation); err != nil {
+			if rec, r, err = s.load1(b.records, conversation); err != nil {
 				return err
 			}
 			lines, err = s.chain(b, conversation, r, int(r.lines))
