@@ -64,6 +64,12 @@ type Options struct {
 	// PossibleRepeats is how many sends the store found to be in hand at an unclean end; they are counted as possible
 	// repeats.
 	PossibleRepeats int
+	// Replicas returns how many processes work on the store, this one included, and zero while the others may not know of
+	// this one yet; nil is one alone. They share the rate of a tenant.
+	Replicas func() int
+	// LostSettles, unless nil, returns how many settles the store has reported as done and may have lost since it was last
+	// asked; they are counted as possible repeats.
+	LostSettles func() int
 	// Metrics is where the counters are registered; nil keeps them to itself.
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
@@ -87,6 +93,8 @@ type Bot struct {
 	states  stateCache
 	log     *slog.Logger
 	now     func() time.Time
+
+	lostSettles func() int
 
 	ticksUntil atomic.Int64 // Unix nanoseconds until which no ticks are sent
 	told       atomic.Bool  // somebody may have been told of an outage, and not of its end
@@ -126,6 +134,7 @@ func New(o Options) (*Bot, error) {
 		tenantRate = rules.TenantRate
 	}
 	b.room = newRoom(tenantRate)
+	b.room.replicas, b.hosts.replicas, b.lostSettles = o.Replicas, o.Replicas, o.LostSettles
 	b.metrics = newMetrics(o.Metrics, b)
 	b.metrics.repeats("unclean start", o.PossibleRepeats)
 	b.told.Store(true) // before this start

@@ -17,7 +17,7 @@ import (
 // The breaker of a host opens when half of at least breakerCalls calls in breakerSpan have failed, and then lets one
 // call through every breakerProbe, until one succeeds.
 const (
-	breakerCalls = 20
+	breakerCalls = 20 // of all replicas
 	breakerSpan  = 10 * time.Second
 	breakerProbe = 5 * time.Second
 )
@@ -30,8 +30,9 @@ type host struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	opened  atomic.Int64 // Unix nanoseconds
 	probing atomic.Bool
-	down    atomic.Bool   // since it opened, until a probe succeeds
-	well    atomic.Bool   // the last call succeeded
+	down    atomic.Bool // since it opened, until a probe succeeds
+	well    atomic.Bool // the last call succeeded
+	share   replicas
 	news    chan struct{} // down or well may have changed
 }
 
@@ -44,7 +45,7 @@ func newHost(name string) *host {
 		Timeout:      breakerProbe,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			calls := c.TotalSuccesses + c.TotalFailures
-			return calls >= breakerCalls && 2*c.TotalFailures >= calls
+			return calls >= h.share.breakerCalls() && 2*c.TotalFailures >= calls
 		},
 		IsExcluded: func(err error) bool { return errors.Is(err, errNoCall) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
@@ -113,8 +114,9 @@ func (h *host) out() bool {
 
 // hosts are the remote hosts that were called.
 type hosts struct {
-	mu     sync.Mutex
-	byName map[string]*host
+	replicas replicas
+	mu       sync.Mutex
+	byName   map[string]*host
 }
 
 func (h *hosts) get(name string) *host {
@@ -126,6 +128,7 @@ func (h *hosts) get(name string) *host {
 			h.byName = map[string]*host{}
 		}
 		x = newHost(name)
+		x.share = h.replicas
 		h.byName[name] = x
 	}
 	return x

@@ -40,6 +40,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	g.Go(func() error { return b.keepTime(working) })
 	g.Go(func() error { return b.sweep(working) })
 	g.Go(func() error { return b.prune(working) })
+	g.Go(func() error { return b.countLost(working) })
 	g.Go(func() error { return b.watch(working) })
 	g.Go(func() error { return b.typist.run(working) })
 	err := g.Wait()
@@ -93,6 +94,9 @@ func (b *Bot) receive(taking context.Context, l *store.Lease, claimed time.Time)
 func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *claim {
 	d := l.Deliveries[0]
 	to := l.Lane.Direction
+	if l.Lapsed && to == store.ToTeams {
+		b.metrics.repeats("lease ran out", 1) // its holder may have died in the middle of a send
+	}
 	old := func(s *state) time.Time { return claimed.Add(d.Accepted.Add(b.rules.ageLimit(to, d, s)).Sub(b.now())) }
 	c := &claim{lease: l, since: claimed, rank: rankOf(d.Kind), old: old(nil)}
 	for _, other := range l.Deliveries[1:] {

@@ -29,7 +29,7 @@ func newMetrics(r prometheus.Registerer, b *Bot) *metrics {
 		}, []string{"direction", "kind", "outcome"}),
 		possible: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "snowbot_possible_repeats_total",
-			Help: "Sends to Teams that may show twice, by cause: repeats after an unclear outcome, sends in hand at an unclean end, and sends that were done and could not be settled.",
+			Help: "Sends to Teams that may show twice, by cause: repeats after an unclear outcome, sends in hand at an unclean end or when a lease ran out, and sends that were done and could not be settled, or whose settle the store may have lost.",
 		}, []string{"cause"}),
 		age: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "snowbot_delivery_age_seconds",
@@ -71,6 +71,7 @@ var (
 	deadDesc    = prometheus.NewDesc("snowbot_dead_letters", "Deliveries given up and kept.", nil, nil)
 	heldDesc    = prometheus.NewDesc("snowbot_lanes_held", "Lanes in hand that wait for a rate window or for a host, by direction.", []string{"direction"}, nil)
 	outDesc     = prometheus.NewDesc("snowbot_host_out", "1 while the breaker of a host is open.", []string{"host"}, nil)
+	countDesc   = prometheus.NewDesc("snowbot_replicas", "Processes that work on the store, as far as this one knows; 0 while the others may not know of it.", nil, nil)
 	liveDesc    = prometheus.NewDesc("snowbot_sessions_live", "Sessions that are on.", nil, nil)
 )
 
@@ -78,6 +79,7 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- waitingDesc
 	ch <- deadDesc
 	ch <- liveDesc
+	ch <- countDesc
 	ch <- heldDesc
 	ch <- outDesc
 }
@@ -95,6 +97,7 @@ func (w gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(outDesc, prometheus.GaugeValue, n, name)
 	}
+	ch <- prometheus.MustNewConstMetric(countDesc, prometheus.GaugeValue, float64(w.bot.room.replicas.count()))
 	s, err := w.bot.store.Stats(ctx)
 	if err != nil {
 		return

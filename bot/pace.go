@@ -83,10 +83,12 @@ const (
 // A room is where lanes wait in memory, with their leases, for the windows of their conversation, the rate of
 // their tenant, or a host that does not answer. Nobody waits with them: workers take what may go on.
 type room struct {
-	tenantRate int // sends a second; 0 is no pacing
+	tenantRate int // sends a second, of all replicas; 0 is no pacing
+	replicas   replicas
 	now        func() time.Time
 
 	mu      sync.Mutex
+	share   int                // of the tenant rate
 	windows map[string]*window // by conversation
 	swept   time.Time
 	tenants map[string]*rate
@@ -118,7 +120,7 @@ type group struct {
 
 func newRoom(tenantRate int) *room {
 	r := &room{
-		tenantRate: tenantRate, now: time.Now,
+		tenantRate: tenantRate, share: tenantRate, now: time.Now,
 		windows: map[string]*window{}, tenants: map[string]*rate{}, doors: map[store.Direction]*door{},
 	}
 	for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToTicks} {
@@ -147,6 +149,7 @@ func (r *room) pace(c *claim, conversation, tenant string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count()
 	c.tenant = r.tenant(tenant)
 	if c.lease.Lane.Direction != store.ToTeams {
 		return // a look-up, which has windows of its own that are never full
@@ -158,10 +161,22 @@ func (r *room) pace(c *claim, conversation, tenant string) {
 func (r *room) tenant(name string) *rate {
 	t := r.tenants[name]
 	if t == nil {
-		t = &rate{n: r.tenantRate}
+		t = &rate{n: r.share}
 		r.tenants[name] = t
 	}
 	return t
+}
+
+// count has this replica take its share of the tenants' rates.
+func (r *room) count() {
+	share := r.replicas.share(r.tenantRate)
+	if r.tenantRate == 0 || share == r.share {
+		return
+	}
+	r.share = share
+	for _, t := range r.tenants {
+		t.n = share
+	}
 }
 
 // window returns that of a conversation. Those with nothing in them are forgotten from time to time.
@@ -229,6 +244,7 @@ func (d *door) remove(c *claim) {
 func (r *room) take(to store.Direction) (*claim, course, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count()
 	d, now := r.doors[to], r.now()
 	d.awaken(now)
 	pause := time.Hour
@@ -348,7 +364,7 @@ func (r *room) spare(c *claim) int {
 }
 
 // recent returns what the state is to keep of the sends to the claim's conversation, and whether it is worth a write of
-// its own.
+// its own. Where there are other replicas it always is, since the next send may be theirs.
 func (r *room) recent(c *claim) (s *sends, busy bool) {
 	if c.window == nil {
 		return nil, false
@@ -356,7 +372,7 @@ func (r *room) recent(c *claim) (s *sends, busy bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	return c.window.pack(now), c.window.busy(now)
+	return c.window.pack(now), c.window.busy(now) || !r.replicas.alone()
 }
 
 // typing asks to show typing in a conversation. It is the first thing to be dropped: when anything waits for the same
@@ -368,6 +384,7 @@ func (r *room) typing(conversation, tenant string) func() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count()
 	now := r.now()
 	d, t, w := r.doors[store.ToTeams], r.tenant(tenant), r.window(conversation)
 	for g := range d.groups {

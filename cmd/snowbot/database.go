@@ -51,6 +51,8 @@ type database struct {
 	failed  <-chan struct{}                 // closed when it is lost until it is opened again; nil when that cannot be
 	err     func() error                    // why it failed
 	ready   func(ctx context.Context) error // nil when a commit is possible
+
+	replicas, lostSettles func() int // see bot.Options; nil where there are none
 }
 
 // databaseOptions say how a database is opened.
@@ -58,6 +60,7 @@ type databaseOptions struct {
 	keys     *store.Keyring
 	log      *slog.Logger
 	create   bool          // make what is not there, and bring a schema up to date
+	serve    bool          // work on it, rather than have a look
 	patience time.Duration // for a server that cannot be reached yet
 }
 
@@ -94,9 +97,9 @@ func (e *noDatabaseError) Error() string { return "there is no database at " + e
 // openPostgres connects, and waits for a server that is only just starting.
 func (u databaseURL) openPostgres(ctx context.Context, o databaseOptions) (*database, error) {
 	for start := time.Now(); ; {
-		st, err := postgres.Open(ctx, postgres.Options{URL: string(u), Keys: o.keys, Log: o.log, Migrate: o.create})
+		st, err := postgres.Open(ctx, postgres.Options{URL: string(u), Keys: o.keys, Log: o.log, Migrate: o.create, Replica: o.serve})
 		if err == nil {
-			return &database{Store: st, ready: func(ctx context.Context) error { _, err := st.Stats(ctx); return err }}, nil
+			return &database{Store: st, ready: st.Ready, replicas: st.Replicas, lostSettles: st.LostSettles}, nil
 		}
 		if !errors.Is(err, postgres.ErrUnreachable) || time.Since(start) > o.patience || ctx.Err() != nil {
 			return nil, err

@@ -139,7 +139,7 @@ func newService(ctx context.Context, s *settings, conf config, log *slog.Logger)
 		return nil, fmt.Errorf("DATA_ENCRYPTION_KEY: %w", err)
 	}
 	create := conf.Database.Migrate == nil || *conf.Database.Migrate || !s.DatabaseURL.isPostgres()
-	if sv.store, err = s.DatabaseURL.open(ctx, databaseOptions{keys: keys, log: log, create: create, patience: databasePatience}); err != nil {
+	if sv.store, err = s.DatabaseURL.open(ctx, databaseOptions{keys: keys, log: log, create: create, serve: true, patience: databasePatience}); err != nil {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
@@ -148,7 +148,8 @@ func newService(ctx context.Context, s *settings, conf config, log *slog.Logger)
 	rules.Resolve = sv.snow.Resolve
 	if sv.bot, err = bot.New(bot.Options{
 		Store: sv.store.Store, Teams: connector, ServiceNow: sv.snow, AppID: s.AppID,
-		Rules: rules, PossibleRepeats: sv.store.repeats, Metrics: registry, Log: log,
+		Rules: rules, PossibleRepeats: sv.store.repeats,
+		Replicas: sv.store.replicas, LostSettles: sv.store.lostSettles, Metrics: registry, Log: log,
 	}); err != nil {
 		return nil, err
 	}
