@@ -44,6 +44,7 @@ type ServiceNow interface {
 	End(ctx context.Context, c snow.Chat, requestID string) error
 	Typing(ctx context.Context, c snow.Chat, requestID string, typing bool) error
 	Report(ctx context.Context, c snow.Chat, requestID string, receipts []snow.Receipt) error
+	ReadBack(ctx context.Context, sessionID string, since time.Time) (snow.StoredChat, error)
 	FindUser(ctx context.Context, email string) ([]snow.User, error)
 	CreateIncident(ctx context.Context, i snow.Incident) (number string, err error)
 }
@@ -91,6 +92,7 @@ type Bot struct {
 	hosts   hosts
 	room    *room
 	states  stateCache
+	mender  *mender
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -129,6 +131,7 @@ func New(o Options) (*Bot, error) {
 		b.handler = b.rules.help
 	}
 	b.typist = newTypist(b)
+	b.mender = newMender(b)
 	tenantRate := 0
 	if rules.Pacing {
 		tenantRate = rules.TenantRate
@@ -264,17 +267,30 @@ const hashedKeep = 2 * time.Second
 func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
 	conversation, session, err := b.locate(ctx, p)
 	if err != nil {
+		if !errors.Is(err, snow.ErrUnknownSession) && !errors.Is(err, snow.ErrMismatch) {
+			b.mender.all() // the store could not say whose it is
+		}
 		return err
 	}
+	b.mender.before(ctx, conversation)
+	if err := b.accept(ctx, conversation, session, p, false); err != nil {
+		b.mender.one(conversation)
+		return err
+	}
+	return nil
+}
+
+// accept takes a post that is known to belong to a session. One that was read back is news only as far as it is not known.
+func (b *Bot) accept(ctx context.Context, conversation, session string, p *snow.Event, readBack bool) error {
 	if len(p.Items) > maxItems { // in several commits, so that none takes long; the flags go with the last
 		first := *p
 		first.Items, first.Completed, first.TakeControl, first.Status = p.Items[:maxItems], false, false, ""
-		if err := b.ServiceNow(ctx, &first); err != nil {
+		if err := b.accept(ctx, conversation, session, &first, readBack); err != nil {
 			return err
 		}
 		rest := *p
 		rest.Items = p.Items[maxItems:]
-		return b.ServiceNow(ctx, &rest)
+		return b.accept(ctx, conversation, session, &rest, readBack)
 	}
 	whole := digest(p.Raw)
 	ids := make([]store.EventID, 0, len(p.Items)+1)
@@ -293,14 +309,14 @@ func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
 		}
 		ids = append(ids, id)
 	}
-	if quiet && len(p.Items) > 0 {
+	if quiet && (len(p.Items) > 0 || readBack) {
 		return nil // typing is never stored
 	}
 	if p.Completed || p.TakeControl || p.Status != "" {
 		// A repeat may bring no new item and yet the end. What the flags say has an effect once anyway.
 		ids = append(ids, store.EventID{Name: "flags/" + uuid.NewString(), Keep: time.Second})
 	}
-	return b.apply(ctx, conversation, ids, &postEvent{session: session, post: p})
+	return b.apply(ctx, conversation, ids, &postEvent{session: session, post: p, readBack: readBack})
 }
 
 // locate finds the conversation and the session a post belongs to, and checks that everything in it
@@ -377,7 +393,7 @@ func (b *Bot) apply(ctx context.Context, conversation string, ids []store.EventI
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if !ran {
+	if p, ok := ev.(*postEvent); !ran && (!ok || !p.readBack) {
 		counts = append(counts, count{"repeats", "whole"})
 	}
 	b.metrics.add(counts)

@@ -33,6 +33,7 @@ type engine struct {
 	registry *prometheus.Registry
 	stop     func()
 	posts    int
+	wrap     func(store.Store) store.Store // unless nil
 }
 
 // bubble runs a test with an engine.
@@ -58,8 +59,12 @@ func (e *engine) start() {
 		e.t.Fatal(err)
 	}
 	e.registry = prometheus.NewRegistry()
+	var kept store.Store = e.store
+	if e.wrap != nil {
+		kept = e.wrap(kept)
+	}
 	e.bot, err = bot.New(bot.Options{
-		Store: e.store, Teams: e.teams, ServiceNow: e.snow, AppID: "app", Rules: e.rules, Workers: 4,
+		Store: kept, Teams: e.teams, ServiceNow: e.snow, AppID: "app", Rules: e.rules, Workers: 4,
 		Metrics: e.registry, PossibleRepeats: e.store.PossibleRepeats(),
 	})
 	if err != nil {
@@ -247,6 +252,7 @@ type snowSide struct {
 	reports  int
 	fail     func(op string) error
 	poison   string // words that are answered 503
+	kept     snow.StoredChat
 }
 
 func (s *snowSide) take(op, words string) error {
@@ -299,6 +305,13 @@ func (s *snowSide) Report(_ context.Context, _ snow.Chat, _ string, receipts []s
 		s.receipts[r.MessageID] = r.Status
 	}
 	return nil
+}
+
+func (s *snowSide) ReadBack(context.Context, string, time.Time) (snow.StoredChat, error) {
+	err := s.take("read back", "")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept, err
 }
 
 func (s *snowSide) FindUser(context.Context, string) ([]snow.User, error) { return nil, nil }

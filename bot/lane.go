@@ -43,6 +43,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	g.Go(func() error { return b.countLost(working) })
 	g.Go(func() error { return b.watch(working) })
 	g.Go(func() error { return b.typist.run(working) })
+	g.Go(func() error { return b.mender.run(working) })
 	err := g.Wait()
 	b.letAllGo(context.WithoutCancel(ctx))
 	return err

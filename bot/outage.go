@@ -28,6 +28,9 @@ func (b *Bot) watch(ctx context.Context) error {
 		if !down && (!h.well.Load() || !b.told.Load()) {
 			continue
 		}
+		if !down {
+			b.mender.all() // what kept us from ServiceNow may have kept it from us
+		}
 		err := b.tellOutage(ctx, down)
 		if errors.Is(err, store.ErrClosed) {
 			return err

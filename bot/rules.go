@@ -20,10 +20,10 @@ type Rules struct {
 	// MaxSession is the longest a session may last. Default 8 hours.
 	MaxSession time.Duration
 
-	// MaxAge is how old words may be when they are delivered; after that they are given up, and the
-	// writer is told. Default 5 minutes.
+	// MaxAge is how old words may be when they are tried again; after that they are given up, and the writer is told. A first
+	// try is made however late it comes, unless they have waited for it in vain. Default 5 minutes.
 	MaxAge time.Duration
-	// EndMaxAge is the same for the notice of an end. Default 24 hours.
+	// EndMaxAge is the same for what tells an end or a failure, and for tickets. Default 24 hours.
 	EndMaxAge time.Duration
 	// OutageAfter is how long ServiceNow may be out of reach before the employee is told. Default 5 s.
 	OutageAfter time.Duration
@@ -32,6 +32,10 @@ type Rules struct {
 	// Ticks has delivery reports sent to the agent. TicksAuto pauses them for an hour when the instance says that it
 	// does not take any.
 	Ticks, TicksAuto bool
+
+	// GapRepair has what ServiceNow posted during an outage of ours read back from it: at a start, when ServiceNow is in reach
+	// again, and for a post that could not be taken. It needs read access to sys_cs_conversation and sys_cs_message.
+	GapRepair bool
 
 	// Pacing has sends to Teams wait for the windows that Teams allows a conversation and for the rate of the tenant, and has
 	// words of the agent that wait go out as one message. Without it only what Teams says itself (Retry-After) is honoured.

@@ -91,6 +91,9 @@ type session struct {
 	Closing time.Time `json:"closing,omitzero"`
 	// Broken is the agent's message of which a part was given up: it is not ticked.
 	Broken string `json:"broken,omitempty"`
+	// Unnamed reports that messages of the agent come without an id, so that one that is read back cannot be told from one
+	// that was shown.
+	Unnamed bool `json:"unnamed,omitempty"`
 	// Explained is why messages of the agent were given up, which the agent was told.
 	Explained failure `json:"explained,omitempty"`
 	// Answered is the card whose question was answered last.

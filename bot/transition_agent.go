@@ -15,6 +15,8 @@ import (
 type postEvent struct {
 	session string
 	post    *snow.Event
+	// readBack says that the post was made up of what ServiceNow keeps of the session.
+	readBack bool
 }
 
 func (e *postEvent) raw() []byte { return e.post.Raw }
@@ -39,9 +41,16 @@ func (e *postEvent) apply(c *change) {
 	}
 	over := false
 	for i, it := range p.Items {
-		if !c.turn.Fresh[i] {
+		switch {
+		case !c.turn.Fresh[i] && e.readBack:
+			continue // as it should be
+		case !c.turn.Fresh[i]:
 			c.count("repeats", "servicenow")
 			continue
+		case e.readBack:
+			c.count("repair", "missed")
+		case it.FromAgent && it.Hashed:
+			s.Unnamed = true
 		}
 		over = c.item(it, e) || over
 	}
@@ -186,7 +195,7 @@ func (c *change) show(it snow.Item) {
 
 // over ends the session because ServiceNow says so.
 func (c *change) over(e *postEvent) {
-	if s := c.state.Session; s.Warned && s.Phase == connected && !e.spoken() && !c.now.Before(s.Spoke.Add(c.rules.IdleCancel-idleSlack)) {
+	if s := c.state.Session; s.Warned && s.Phase == connected && !e.spoken(c) && !c.now.Before(s.Spoke.Add(c.rules.IdleCancel-idleSlack)) {
 		// ServiceNow's own limit on silence.
 		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTimedOut)})
 		c.state.Lapsed = c.now
@@ -213,9 +222,14 @@ func (c *change) left(goesOn bool) {
 // idleSlack allows for two clocks and a slow post when the end of a chat is taken for ServiceNow's limit on silence.
 const idleSlack = 30 * time.Second
 
-// spoken reports whether an agent says something in the post.
-func (e *postEvent) spoken() bool {
-	return slices.ContainsFunc(e.post.Items, func(it snow.Item) bool { return it.FromAgent })
+// spoken reports whether an agent says something new in the post.
+func (e *postEvent) spoken(c *change) bool {
+	for i, it := range e.post.Items {
+		if it.FromAgent && c.turn.Fresh[i] {
+			return true
+		}
+	}
+	return false
 }
 
 func fingerprint(text string) string {

@@ -35,7 +35,7 @@ func FuzzReply(f *testing.F) {
 		_, user := c.FindUser(ctx, testEmail)
 		_, incident := c.CreateIncident(ctx, snow.Incident{CorrelationID: "c"})
 		_, interaction := c.Interaction(ctx, "i")
-		_, messages := c.Messages(ctx, "s", time.Time{})
+		_, messages := c.ReadBack(ctx, "s", time.Time{})
 		_, _, agents := c.AgentsAvailable(ctx)
 		report := c.Report(ctx, testChat, "r", []snow.Receipt{{MessageID: "m"}})
 		for _, err := range []error{said, user, incident, interaction, messages, agents, report} {

@@ -70,8 +70,8 @@ func TestQueriesTakeNoConditions(t *testing.T) {
 		if got, err := c.FindUser(t.Context(), evil); err != nil || got != nil || len(f.called()) != 0 {
 			t.Errorf("FindUser(%q) = %v, %v after %d calls", evil, got, err, len(f.called()))
 		}
-		if got, err := c.Messages(t.Context(), evil, time.Time{}); err != nil && evil != " " || got != nil {
-			t.Errorf("Messages(%q) = %v, %v", evil, got, err)
+		if got, err := c.ReadBack(t.Context(), evil, time.Time{}); err != nil && evil != " " || got.Found {
+			t.Errorf("ReadBack(%q) = %v, %v", evil, got, err)
 		}
 	}
 }
@@ -211,20 +211,30 @@ func TestMessagesAreReadBack(t *testing.T) {
 			{"sys_id":"m4","conversation":"c0ff","is_agent":"true","payload":"{\"typedText\":\"four\"}","sys_created_on":"2026-03-01 12:00:04"},
 			{"sys_id":"m5","conversation":"c0ff","is_agent":"true","payload":"{not JSON}","sys_created_on":"2026-03-01 12:00:05"},
 			{"sys_id":"m6","conversation":"c0ff","is_agent":"true","payload":"{\"a\":1}","sys_created_on":"2026-03-01 12:00:06"},
+			{"sys_id":"m7","conversation":"c0ff","is_agent":"true","payload":"{\"uiType\":\"OutputLink\",\"label\":\"here\",\"value\":{\"action\":\"https://example.com/\"},\"messageId\":\"other\"}","sys_created_on":"2026-03-01 12:00:07"},
+			{"sys_id":"m8","conversation":"c0ff","is_agent":"true","payload":"{\"content\":{\"label\":\"eight\"}}","sys_created_on":"2026-03-01 12:00:08"},
 			{"sys_id":"mu","conversation":"c0ff","is_agent":"false","payload":"the user","sys_created_on":"2026-03-01 12:00:01"},
 			{"sys_id":"mx","conversation":"beef","is_agent":"true","payload":"another chat","sys_created_on":"2026-03-01 12:00:01"}]}`},
 	})
 	c := newFakeClient(t, f)
 	at := func(s int) time.Time { return time.Date(2026, 3, 1, 12, 0, s, 0, time.UTC) }
-	got, err := c.Messages(t.Context(), "s-1", at(1).Add(900*time.Millisecond))
-	want := []snow.StoredMessage{
-		{ID: "m1", Text: "one", At: at(1)},
-		{ID: "m2", Text: "two", At: at(1)},
-		{ID: "m3", Text: "Sam left", System: true, At: at(3)},
-		{ID: "m4", Text: "four", At: at(4)},
-		{ID: "m5", Text: "{not JSON}", At: at(5)},
-		{ID: "m6", At: at(6)},
+	got, err := c.ReadBack(t.Context(), "s-1", at(1).Add(900*time.Millisecond))
+	message := func(second int, it snow.Item) snow.StoredMessage {
+		return snow.StoredMessage{At: at(second), Items: []snow.Item{it}}
 	}
+	agent := func(id, text string) snow.Item {
+		return snow.Item{ID: id, Kind: snow.KindText, Text: text, FromAgent: true}
+	}
+	want := snow.StoredChat{Found: true, Messages: []snow.StoredMessage{
+		message(1, agent("m1", "one")),
+		message(1, agent("m2", "two")),
+		message(3, snow.Item{ID: "m3", Kind: snow.KindSystem, Text: "Sam left"}),
+		message(4, agent("m4", "four")),
+		message(5, agent("m5", "{not JSON}")),
+		message(6, snow.Item{ID: "m6", Kind: snow.KindUnknown, Name: "stored", FromAgent: true}),
+		message(7, snow.Item{ID: "m7", Kind: snow.KindLink, Name: "OutputLink", Text: "here", URL: "https://example.com/", FromAgent: true}),
+		message(8, snow.Item{ID: "m8", Kind: snow.KindUnknown, Name: "stored", Text: "eight", FromAgent: true}),
+	}}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
@@ -248,14 +258,44 @@ func TestMessagesAreReadInPages(t *testing.T) {
 		}
 		return fakeAnswer{body: `{"result":[` + strings.Join(rows, ",") + `]}`}
 	}}
-	got, err := newFakeClient(t, f).Messages(t.Context(), "s-1", time.Time{})
-	if err != nil || len(got) != all {
-		t.Fatalf("%d messages, %v, want %d", len(got), err, all)
+	got, err := newFakeClient(t, f).ReadBack(t.Context(), "s-1", time.Time{})
+	if err != nil || len(got.Messages) != all {
+		t.Fatalf("%d messages, %v, want %d", len(got.Messages), err, all)
 	}
-	for i, m := range got {
-		if want := fmt.Sprintf("m%d", i); m.ID != want {
-			t.Fatalf("message %d is %s", i, m.ID)
+	for i, m := range got.Messages {
+		if want := fmt.Sprintf("m%d", i); m.Items[0].ID != want {
+			t.Fatalf("message %d is %s", i, m.Items[0].ID)
 		}
+	}
+}
+
+func TestReadBackSaysWhetherTheChatIsOver(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		rows  string
+		found bool
+		over  bool
+	}{
+		{"in progress", `{"sys_id":"c0ff","session.device_id":"s-1","state":"inProgress"}`, true, false},
+		{"completed", `{"sys_id":"c0ff","session.device_id":"s-1","state":"completed"}`, true, true},
+		{"canceled", `{"sys_id":"c0ff","session.device_id":"s-1","state":"canceled"}`, true, true},
+		{"faulted", `{"sys_id":"c0ff","session.device_id":"s-1","state":"faulted"}`, true, true},
+		{"a chat with the virtual agent came after", `{"sys_id":"c0ff","session.device_id":"s-1","state":"completed"},{"sys_id":"beef","session.device_id":"s-1","state":"inProgress"}`, true, true},
+		{"somebody else's", `{"sys_id":"c0ff","session.device_id":"s-2","state":"completed"}`, false, false},
+		{"hidden", ``, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := tables(map[string]fakeAnswer{
+				"GET sys_cs_conversation": {body: `{"result":[` + tt.rows + `]}`},
+				"GET sys_cs_message":      {body: `{"result":[]}`},
+			})
+			got, err := newFakeClient(t, f).ReadBack(t.Context(), "s-1", time.Time{})
+			if err != nil || got.Found != tt.found || got.Over != tt.over {
+				t.Errorf("%+v, %v, want found %t, over %t", got, err, tt.found, tt.over)
+			}
+		})
 	}
 }
 

@@ -39,6 +39,8 @@ type config struct {
 	// Joined and Closed are parts of what your instance says when an agent has joined or closed a chat; the English ones it comes with.
 	Joined []string `yaml:"joined"`
 	Closed []string `yaml:"closed"`
+	// GapRepair has what ServiceNow posted during an outage of ours read back from it. It needs to read two more tables.
+	GapRepair bool `yaml:"gapRepair"`
 	// Phrases are further whole messages that ask for an agent.
 	Phrases []string `yaml:"phrases"`
 	// Context are context variables of every request for an agent.
@@ -95,6 +97,7 @@ func (c config) rules(s *settings) bot.Rules {
 		TicksAuto:   s.DeliveryTicks == "auto",
 		Pacing:      s.TeamsPacing != "off",
 		TenantRate:  c.Limits.TenantRate,
+		GapRepair:   c.GapRepair,
 	}
 	for _, t := range c.Topics {
 		r.Topics = append(r.Topics, bot.Topic{Name: t.Name, Phrases: t.Phrases, Context: t.Context})

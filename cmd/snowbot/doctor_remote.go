@@ -137,7 +137,16 @@ func checkServiceNow(ctx context.Context, s *settings) []finding {
 	if err := client.Ping(ctx); err != nil {
 		return []finding{failed(err.Error(), snowAdvice(err))}
 	}
-	return []finding{ok("login works, and the instance answers")}
+	found := []finding{ok("login works, and the instance answers")}
+	if conf, err := readConfig(s.ConfigFile); err == nil && conf.GapRepair {
+		f := ok("sys_cs_conversation can be asked for") // whether its rows are visible shows only with a chat
+		if _, err := client.ReadBack(ctx, "snowbot-doctor", time.Now()); err != nil {
+			f = failed(err.Error(), "let the integration user read sys_cs_conversation and sys_cs_message, or take gapRepair out of the configuration file")
+		}
+		f.Check = "gap repair"
+		found = append(found, f)
+	}
+	return found
 }
 
 func snowAdvice(err error) string {

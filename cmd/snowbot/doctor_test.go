@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -81,6 +84,25 @@ func TestServiceDoctor(t *testing.T) {
 		if code != 1 || f.Result != findingFailed || !strings.Contains(f.Detail, tt.detail) || !strings.Contains(f.Next, tt.next) {
 			t.Errorf("%s: exit %d, %s is %+v", tt.name, code, tt.check, f)
 		}
+	}
+}
+
+func TestServiceDoctorAsksForWhatGapRepairReads(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, snowtest.Options{})
+	file := filepath.Join(t.TempDir(), "snowbot.yaml")
+	if err := os.WriteFile(file, []byte("gapRepair: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found, code := r.doctor("SNOWBOT_CONFIG=" + file); code != 0 || found["gap repair"].Result != findingOK {
+		t.Errorf("exit %d, %+v", code, found["gap repair"])
+	}
+	if _, err := r.snow.AddFault(snowtest.Fault{Kind: snowtest.FaultStatus, Status: http.StatusForbidden, PathContains: "/table/sys_cs_conversation"}); err != nil {
+		t.Fatal(err)
+	}
+	found, code := r.doctor("SNOWBOT_CONFIG=" + file)
+	if f := found["gap repair"]; code != 1 || f.Result != findingFailed || !strings.Contains(f.Next, "sys_cs_message") {
+		t.Errorf("hidden: exit %d, %+v", code, f)
 	}
 }
 
