@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
 )
 
 // A peer is one of the two platforms, emulated, and the people who write there, in a process of its own: this program
@@ -114,6 +115,7 @@ type benchPeerCommand struct {
 
 // Run is a peer.
 func (c *benchPeerCommand) Run() (err error) {
+	debug.SetGCPercent(garbageMost) // a peer is not what is measured
 	done, err := profile(c.Profile, c.Side)
 	if err != nil {
 		return err

@@ -80,16 +80,11 @@ type serviceNowPlatform struct {
 }
 
 func newServiceNowPlatform(seen *arrivals) (*serviceNowPlatform, error) {
-	i, err := snowtest.New(snowtest.Options{KeepLast: 16, AgentNames: true})
+	i, err := snowtest.New(snowtest.Options{KeepLast: 16, AgentNames: true, Heard: seen.take})
 	if err != nil {
 		return nil, err
 	}
 	i.AutoAccept("Sam Ortiz")
-	i.Subscribe(func(x snowtest.Exchange) {
-		if x.Direction == snowtest.In && x.Status/100 == 2 {
-			seen.take(x.RequestBody)
-		}
-	})
 	return &serviceNowPlatform{instance: i}, nil
 }
 

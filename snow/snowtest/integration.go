@@ -232,6 +232,9 @@ func (i *Instance) hear(conv *conversation, c *call) string {
 			ClientMessageID: c.clientMessageID, Selected: !c.typed,
 		}, i.o.KeepLast)
 		i.touch(conv)
+		if i.o.Heard != nil {
+			i.o.Heard(c.text)
+		}
 		if answer := i.settings().answer; answer != nil && conv.phase == phaseLive {
 			i.autoAnswer(conv, c.text, answer)
 		}

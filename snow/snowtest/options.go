@@ -162,10 +162,13 @@ type Options struct {
 	Think        time.Duration // what the virtual agent needs for one request
 	TrustedMedia []string      // hosts that attachments are fetched from, subdomains included
 
-	Users    []User
-	Answer   func(chat Chat, text string) []string // what agents answer by themselves; chat comes without lines
-	KeepLast int                                   // exchanges, ended chats, lines of a chat and files kept, default 5000
-	Seed     uint64                                // for faults with a probability
+	Users  []User
+	Answer func(chat Chat, text string) []string // what agents answer by themselves; chat comes without lines
+	// Heard is told the words of a user as soon as the desk has them. It is called with the person's lock held, so it must
+	// neither block nor call the instance. It is for load tests, which cannot afford Subscribe.
+	Heard    func(text string)
+	KeepLast int    // exchanges, ended chats, lines of a chat and files kept, default 5000
+	Seed     uint64 // for faults with a probability
 	Now      func() time.Time
 	Log      *slog.Logger // ids only; default none
 	HTTP     *http.Client // for callbacks and attachments
