@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,8 @@ type desk struct {
 
 	keys  *store.Keyring
 	store store.Store
+	out   atomic.Bool                   // the store, when wrap heeds it
+	wrap  func(store.Store) store.Store // what the bot gets instead; nil is the store itself
 	front *httptest.Server
 	stop  func()
 }
@@ -120,8 +123,12 @@ func (d *desk) start() {
 	}
 	rules := d.rules
 	rules.Resolve = client.Resolve
+	var kept store.Store = st
+	if d.wrap != nil {
+		kept = d.wrap(st)
+	}
 	d.bot, err = bot.New(bot.Options{
-		Store: st, Teams: connector, ServiceNow: client, Handler: d.hand, AppID: d.teams.AppID(), Rules: rules, Workers: 4, Log: log,
+		Store: kept, Teams: connector, ServiceNow: client, Handler: d.hand, AppID: d.teams.AppID(), Rules: rules, Workers: 4, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,11 +3,9 @@ package bot_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,15 +92,36 @@ func (e *engine) passes(d time.Duration) {
 // says has the employee of a conversation write.
 func (e *engine) says(conversation, text string) {
 	e.t.Helper()
+	e.does(conversation, &adapter.Activity{Type: adapter.TypeMessage, Text: text})
+}
+
+// does has an activity of the employee arrive.
+func (e *engine) does(conversation string, a *adapter.Activity) {
+	e.t.Helper()
 	e.posts++
-	if err := e.bot.Activity(e.t.Context(), &adapter.Activity{
-		Type: adapter.TypeMessage, ID: fmt.Sprintf("in%d", e.posts), Text: text, ServiceURL: "https://smba.example.com/emea/", ChannelID: "msteams",
-		Conversation: &adapter.ConversationAccount{ID: conversation, TenantID: "tenant", ConversationType: "personal"},
-		From:         &adapter.ChannelAccount{ID: "29:" + conversation, AADObjectID: "aad-" + conversation, Name: "Mia"},
-		Recipient:    &adapter.ChannelAccount{ID: "28:app", Name: "Bot"},
-	}); err != nil {
-		e.t.Fatalf("say %q: %v", text, err)
+	a.ID, a.ServiceURL, a.ChannelID = fmt.Sprintf("in%d", e.posts), "https://smba.example.com/emea/", "msteams"
+	a.Conversation = &adapter.ConversationAccount{ID: conversation, TenantID: "tenant", ConversationType: "personal"}
+	a.From = &adapter.ChannelAccount{ID: "29:" + conversation, AADObjectID: "aad-" + conversation, Name: "Mia"}
+	a.Recipient = &adapter.ChannelAccount{ID: "28:app", Name: "Bot"}
+	if err := e.bot.Activity(e.t.Context(), a); err != nil {
+		e.t.Fatalf("%s %q: %v", a.Type, a.Text, err)
 	}
+}
+
+// presses has the employee of a conversation press the last button with the verb.
+func (e *engine) presses(conversation, verb string) {
+	e.t.Helper()
+	sent := e.teams.tried(conversation, fmt.Sprintf("%q:%q", "snowbot", verb))
+	if len(sent) == 0 {
+		e.t.Fatalf("no button %q; Teams shows %q", verb, e.teams.tried(conversation, ""))
+	}
+	var card struct {
+		Actions []struct{ Data json.RawMessage }
+	}
+	if err := json.Unmarshal([]byte(sent[len(sent)-1]), &card); err != nil {
+		e.t.Fatal(err)
+	}
+	e.does(conversation, &adapter.Activity{Type: adapter.TypeMessage, Value: card.Actions[0].Data})
 }
 
 // posts has ServiceNow post items to a session.
@@ -165,194 +184,6 @@ func (e *engine) metric(name, label string) (sum float64) {
 	}
 	return sum
 }
-
-// A sent is an activity that reached Teams, or was answered with an error.
-type sent struct {
-	conversation string
-	text         string
-	at           time.Time
-	err          error
-}
-
-// A teamsSide is Teams. fail says what a call is answered with.
-type teamsSide struct {
-	mu   sync.Mutex
-	log  []sent
-	fail func(conversation, text string) error
-	hang bool // sends are not answered
-}
-
-func (s *teamsSide) take(ref adapter.Reference, a *adapter.Activity) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	text := a.Text
-	for _, at := range a.Attachments {
-		text += string(at.Content)
-	}
-	x := sent{conversation: ref.ConversationID, text: text, at: time.Now()}
-	if s.fail != nil {
-		x.err = s.fail(x.conversation, text)
-	}
-	s.log = append(s.log, x)
-	return fmt.Sprintf("out%d", len(s.log)), x.err
-}
-
-func (s *teamsSide) Send(ctx context.Context, ref adapter.Reference, a *adapter.Activity) (string, error) {
-	s.mu.Lock()
-	hang := s.hang
-	s.mu.Unlock()
-	if hang {
-		<-ctx.Done()
-		return "", &adapter.Error{Op: "send", Written: true, Err: context.Cause(ctx)}
-	}
-	return s.take(ref, a)
-}
-
-func (s *teamsSide) Update(_ context.Context, ref adapter.Reference, _ string, a *adapter.Activity) error {
-	_, err := s.take(ref, a)
-	return err
-}
-
-func (s *teamsSide) Typing(context.Context, adapter.Reference) error { return nil }
-
-func (s *teamsSide) Member(_ context.Context, ref adapter.Reference, _ string) (adapter.ChannelAccount, error) {
-	return adapter.ChannelAccount{Email: ref.ConversationID + "@example.com"}, nil
-}
-
-func (s *teamsSide) hanging(hang bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hang = hang
-}
-
-func (s *teamsSide) failing(f func(conversation, text string) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fail = f
-}
-
-// shown are the texts that a conversation shows, or was tried to, with the part in them.
-func (s *teamsSide) tried(conversation, part string) (out []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, x := range s.log {
-		if x.conversation == conversation && strings.Contains(x.text, part) {
-			out = append(out, x.text)
-		}
-	}
-	return out
-}
-
-// A snowSide is an instance. fail says what a call is answered with.
-type snowSide struct {
-	mu       sync.Mutex
-	calls    []string // operation and words
-	sessions map[string]string
-	receipts map[string]snow.ReceiptStatus
-	reports  int
-	fail     func(op string) error
-	poison   string // words that are answered 503
-	kept     snow.StoredChat
-}
-
-func (s *snowSide) take(op, words string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls = append(s.calls, strings.TrimSpace(op+" "+words))
-	if s.poison != "" && words == s.poison {
-		return unavailable(op)
-	}
-	if s.fail != nil {
-		return s.fail(op)
-	}
-	return nil
-}
-
-func (s *snowSide) RequestAgent(_ context.Context, c snow.Chat, r snow.AgentRequest) error {
-	err := s.take("agent", r.Text)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sessions == nil {
-		s.sessions = map[string]string{}
-	}
-	s.sessions[c.Variables.ConversationID] = c.SessionID
-	return err
-}
-
-func (s *snowSide) Say(_ context.Context, _ snow.Chat, w snow.Words) error {
-	return s.take("message", w.Text)
-}
-
-func (s *snowSide) End(context.Context, snow.Chat, string) error { return s.take("end", "") }
-
-func (s *snowSide) Typing(context.Context, snow.Chat, string, bool) error {
-	return s.take("typing", "")
-}
-
-func (s *snowSide) Report(_ context.Context, _ snow.Chat, _ string, receipts []snow.Receipt) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reports++
-	if s.fail != nil {
-		if err := s.fail("report"); err != nil {
-			return err
-		}
-	}
-	if s.receipts == nil {
-		s.receipts = map[string]snow.ReceiptStatus{}
-	}
-	for _, r := range receipts {
-		s.receipts[r.MessageID] = r.Status
-	}
-	return nil
-}
-
-func (s *snowSide) ReadBack(context.Context, string, time.Time) (snow.StoredChat, error) {
-	err := s.take("read back", "")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.kept, err
-}
-
-func (s *snowSide) FindUser(context.Context, string) ([]snow.User, error) { return nil, nil }
-
-func (s *snowSide) CreateIncident(context.Context, snow.Incident) (string, error) {
-	return "INC1", s.take("incident", "")
-}
-
-func (s *snowSide) failing(f func(op string) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fail = f
-}
-
-func (s *snowSide) sessionOf(conversation string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sessions[conversation]
-}
-
-// done are the calls so far.
-func (s *snowSide) done() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.calls)
-}
-
-func (s *snowSide) ticks() (ok, failed, reports int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.receipts {
-		if r == snow.SentToUser {
-			ok++
-		} else {
-			failed++
-		}
-	}
-	return ok, failed, s.reports
-}
-
-func unavailable(string) error { return &snow.Error{Op: "message", StatusCode: 503, Written: true} }
 
 func TestNeverRepeatReportsWhatIsUnclear(t *testing.T) {
 	bubble(t, bot.Rules{Ticks: true, NeverRepeat: true, Pacing: true}, func(e *engine) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,11 +166,11 @@ func TestAnInstanceThatHidesItsTablesIsAskedOnce(t *testing.T) {
 // flaky is a store that fails to keep events while it is out.
 type flaky struct {
 	store.Store
-	out *bool
+	out *atomic.Bool
 }
 
 func (f flaky) Apply(ctx context.Context, conversation string, ids []store.EventID, fn func(*store.Turn) error) error {
-	if *f.out {
+	if f.out.Load() {
 		return context.DeadlineExceeded
 	}
 	return f.Store.Apply(ctx, conversation, ids, fn)
@@ -178,7 +179,7 @@ func (f flaky) Apply(ctx context.Context, conversation string, ids []store.Event
 func TestAPostThatCouldNotBeTakenIsReadBack(t *testing.T) {
 	bubble(t, bot.Rules{GapRepair: true}, func(e *engine) {
 		session := e.connect("chat")
-		out := false
+		var out atomic.Bool
 		e.stop()
 		e.wrap = func(s store.Store) store.Store { return flaky{s, &out} }
 		e.start()
@@ -187,12 +188,12 @@ func TestAPostThatCouldNotBeTakenIsReadBack(t *testing.T) {
 		e.snow.mu.Lock()
 		e.snow.kept = snow.StoredChat{Found: true, Messages: []snow.StoredMessage{{At: time.Now(), Items: []snow.Item{item}}}}
 		e.snow.mu.Unlock()
-		out = true
+		out.Store(true)
 		if err := e.bot.ServiceNow(t.Context(), &snow.Event{SessionID: session, Items: []snow.Item{item}}); err == nil {
 			t.Fatal("taken without a store")
 		}
 		e.passes(time.Second)
-		out = false
+		out.Store(false)
 		e.passes(20 * time.Second)
 		if n := len(e.teams.tried("chat", "not taken")); n != 1 {
 			t.Errorf("shown %d times, want once", n)
