@@ -10,6 +10,7 @@ GOLANGCI_LINT := v2.15.0
 FUZZTIME      ?= 30s
 TOOLS         := $(CURDIR)/.bin
 JUDGES        := cmd/snowbot/judges
+SENT          := $(CURDIR)/bin/sent.jsonl
 export PATH   := $(TOOLS):$(PATH)
 
 .PHONY: run build test e2e lint fuzz tools clean
@@ -20,12 +21,14 @@ run: build
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/snowbot ./cmd/snowbot
 
-# The race detector needs a C compiler.
+# The race detector needs a C compiler. What the bots of all tests sent is judged at once in the end.
 test: $(JUDGES)/node_modules/.package-lock.json
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; }
 	@command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
 	$(GO) mod verify
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	@mkdir -p bin && rm -f $(SENT)
+	CGO_ENABLED=1 ADAPTERTEST_SENT=$(SENT) $(GO) test -race -timeout 20m ./...
+	PATH=$(JUDGES)/node_modules/.bin:$$PATH node $(JUDGES)/all.mjs $(SENT)
 
 e2e: $(JUDGES)/node_modules/.package-lock.json
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-color-emoji >/dev/null; }

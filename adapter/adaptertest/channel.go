@@ -28,6 +28,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,6 +120,8 @@ type Channel struct {
 	changeMu sync.Mutex
 	change   chan struct{}
 
+	sent *os.File // where what bots send is kept, if anywhere
+
 	base   context.Context // ends with Close
 	cancel context.CancelFunc
 	lifeMu sync.Mutex
@@ -151,6 +154,9 @@ func New(o Options) (*Channel, error) {
 	c.SetBot(o.BotURL)
 	c.SetRegion(o.Region)
 	c.base, c.cancel = context.WithCancel(context.Background())
+	if err := c.keepSent(); err != nil {
+		return nil, errors.Join(fmt.Errorf("emulated channel: %w", err), l.Close())
+	}
 	c.server = &http.Server{
 		Handler:           http.HandlerFunc(c.serve),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -219,6 +225,9 @@ func (c *Channel) Close() error {
 	c.busy.Wait()
 	if c.own != nil {
 		c.own.CloseIdleConnections()
+	}
+	if c.sent != nil {
+		err = errors.Join(err, c.sent.Close())
 	}
 	c.changed()
 	return err
