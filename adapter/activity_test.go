@@ -399,8 +399,11 @@ func FuzzActivity(f *testing.F) {
 		if diff := cmp.Diff(meaning(t, valid), meaning(t, encode(t, a))); diff != "" {
 			t.Fatalf("round trip (-want +got):\n%s", diff)
 		}
-		a.Reference()
+		a.Reference() // looks into channelData
 		a.PlainText()
+		if _, err := adapter.HandlerBot(echoBot)(t.Context(), a); err != nil {
+			t.Fatalf("the library's schema is no reason to fail: %v", err)
+		}
 		a.Clone()
 	})
 }

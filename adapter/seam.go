@@ -86,8 +86,11 @@ func (ad *Adapter) ProcessActivity(ctx context.Context, req schema.Activity, han
 	if err != nil || a == nil {
 		return err
 	}
-	if answer.ServiceURL == "" || answer.Conversation.ID == "" {
+	switch {
+	case answer.Conversation.ID == "":
 		answer = activity.ApplyConversationReference(answer, activity.GetCoversationReference(req), false)
+	case answer.ServiceURL == "":
+		answer.ServiceURL = req.ServiceURL
 	}
 	_, err = ad.sender.Send(ctx, outgoingReference(answer), a)
 	return err
