@@ -235,7 +235,7 @@ func (b *Bot) letAllGo(ctx context.Context) {
 func (b *Bot) handle(ctx context.Context, c *claim) {
 	d := c.lease.Deliveries[0]
 	to := c.lease.Lane.Direction
-	if to == store.ToTeams && b.rules.NeverRepeat {
+	if to == store.ToTeams && b.rules.neverRepeats(&d) {
 		if d.Begun {
 			b.room.finish(c, 0, errNoCall)
 			b.conclude(ctx, c, b.held(c), errBegun, decision{fate: never, why: failUnclear})

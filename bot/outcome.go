@@ -199,6 +199,10 @@ func politely(asked time.Duration) time.Duration {
 	return asked + rand.N(asked/4+1)
 }
 
+// neverRepeats reports whether a delivery to Teams is rather given up than shown twice. Of an agent's words somebody can be told; what
+// we say ourselves, the end of a chat above all, would be lost without a word.
+func (r *Rules) neverRepeats(d *store.Delivery) bool { return r.NeverRepeat && d.Kind == kindText }
+
 // A decision is what is done about a send.
 type decision struct {
 	fate fate      // done, again or never
@@ -215,7 +219,7 @@ const (
 // judge decides on a delivery of a conversation after a send.
 func (r *Rules) judge(to store.Direction, d store.Delivery, s *state, err error, now time.Time) decision {
 	o, retryAfter := classify(to, err)
-	if to == store.ToTeams && o.fate == unclear && (r.NeverRepeat || o.once && repeated(d)) {
+	if to == store.ToTeams && o.fate == unclear && (r.neverRepeats(&d) || o.once && repeated(d)) {
 		return decision{fate: never, why: failUnclear}
 	}
 	switch o.fate {

@@ -27,7 +27,7 @@ type Rules struct {
 	EndMaxAge time.Duration
 	// OutageAfter is how long ServiceNow may be out of reach before the employee is told. Default 5 s.
 	OutageAfter time.Duration
-	// NeverRepeat gives up a send to Teams whose outcome is unclear, rather than risk that it shows twice.
+	// NeverRepeat gives up an agent's words whose sending to Teams is unclear, and tells the agent, rather than risk that they show twice.
 	NeverRepeat bool
 	// Ticks has delivery reports sent to the agent. TicksAuto pauses them for an hour when the instance says that it
 	// does not take any.

@@ -51,7 +51,7 @@ type settings struct {
 	AdminToken  string      `env:"ADMIN_TOKEN" help:"Bearer token of the admin API, which is off without it."`
 
 	TeamsPacing   string `env:"TEAMS_PACING" default:"on" help:"on, or off: no rate windows and no merging of waiting messages; Retry-After is honoured all the same."`
-	UnclearSends  string `env:"UNCLEAR_SENDS" default:"retry" help:"retry, or never-repeat: a message to Teams whose fate is unclear is reported as failed rather than shown twice."`
+	UnclearSends  string `env:"UNCLEAR_SENDS" default:"retry" help:"retry, or never-repeat: an agent's message whose fate in Teams is unclear is reported as failed rather than shown twice."`
 	DeliveryTicks string `env:"DELIVERY_TICKS" default:"auto" help:"Delivery reports for the agent: on, off, or auto (on until the instance says that it is not enabled)."`
 	ConfigFile    string `env:"SNOWBOT_CONFIG" name:"config" help:"YAML file with texts, phrases, topics and limits."`
 }
