@@ -21,10 +21,12 @@ run: build
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/snowbot ./cmd/snowbot
 
-# The race detector needs a C compiler. What the bots of all tests sent is judged at once in the end.
+# The race detector needs a C compiler, and the tests that stop the service between two system calls need strace. What the bots of all
+# tests sent is judged at once in the end.
 test: $(JUDGES)/node_modules/.package-lock.json
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; }
 	@command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
+	@command -v strace >/dev/null || { apt-get update -qq && apt-get install -y -qq strace >/dev/null; }
 	$(GO) mod verify
 	@mkdir -p bin && rm -f $(SENT)
 	CGO_ENABLED=1 ADAPTERTEST_SENT=$(SENT) $(GO) test -race -timeout 20m ./...

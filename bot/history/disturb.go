@@ -41,8 +41,8 @@ func (r *runner) disturb(ctx context.Context) error {
 	}
 	expected := float64(2 * p.Conversations * p.Messages)
 	for n, which := range rng.Perm(len(all)) {
-		// In the n-th of as many equal parts of the first two thirds, since not everything offered is accepted.
-		moment := int64(0.7 * expected * (float64(n) + rng.Float64()) / float64(len(all)))
+		// In the n-th of as many equal parts of the first half, since not everything offered is accepted.
+		moment := int64(0.5 * expected * (float64(n) + rng.Float64()) / float64(len(all)))
 		into := time.Duration(rng.Int64N(int64(100 * time.Millisecond)))
 		for r.watch.accepted.Load() < moment {
 			select {

@@ -53,8 +53,10 @@ type Plan struct {
 	Kills, Stops, Drains int
 	// KillEvery kills the service whenever it has been ready for so long, in place of the former.
 	KillEvery time.Duration
-	// Enough ends the run when so many messages have been accepted: no more sessions begin. Zero is no limit.
+	// Enough ends the run when so many messages have been accepted: no more sessions begin. Zero is no limit. Over ends it in the
+	// same way when it is closed.
 	Enough int
+	Over   <-chan struct{}
 	// Progress is told how many messages have been accepted. It has to return quickly.
 	Progress func(accepted int)
 	Log      *slog.Logger
@@ -177,6 +179,11 @@ func (r *runner) run(ctx context.Context) error {
 
 // enough reports whether no more sessions need to begin.
 func (r *runner) enough() bool {
+	select {
+	case <-r.plan.Over:
+		return true
+	default:
+	}
 	return r.plan.Enough > 0 && r.watch.accepted.Load() >= int64(r.plan.Enough)
 }
 

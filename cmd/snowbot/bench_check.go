@@ -117,10 +117,12 @@ func (c *benchCheck) run(ctx context.Context, binary, dir string) (history.Repor
 		progressbar.OptionThrottle(time.Second), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
 	)
 	defer bar.Exit() //nolint:errcheck // a picture
-	return history.Run(ctx, history.Plan{
+	// An interrupt ends the talking, and what was said so far is judged.
+	return history.Run(context.WithoutCancel(ctx), history.Plan{
 		Teams: teams, ServiceNow: now, Seed: c.Seed, FaultRate: c.Faults, KillEvery: c.KillEvery, Enough: c.Messages,
 		Conversations: c.Talks, Messages: c.Messages, // one of them may have most to say
 		Target:   &benchTarget{command: []string{binary, "serve"}, env: childEnv(env), secret: secret, logs: logs},
+		Over:     ctx.Done(),
 		Progress: func(n int) { _ = bar.Set(min(n, c.Messages)) },
 	})
 }

@@ -51,19 +51,30 @@ func TestServiceKeepsItsPromises(t *testing.T) {
 	for _, seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			checkHistory(t, history.Plan{Seed: seed, Conversations: 40, Messages: 25, FaultRate: 0.1, Kills: *historyKills, Stops: 1, Drains: 2},
-				map[string]string{"TEAMS_PACING": "off"})
+			p := history.Plan{Seed: seed, Conversations: 40, Messages: 25, FaultRate: 0.1, Kills: *historyKills, Stops: 1, Drains: 2}
+			if *historyMessages > 0 {
+				p.Conversations = 50
+				p.Messages = max(1, *historyMessages/(2*p.Conversations))
+			}
+			checkHistory(t, &p, map[string]string{"TEAMS_PACING": "off"}, func(b *binary) history.Target { return b })
 		})
 	}
 }
 
-// checkHistory runs a plan against the real binary and fails the test for every broken promise.
-func checkHistory(t *testing.T, p history.Plan, env map[string]string) {
-	t.Helper()
-	if *historyMessages > 0 {
-		p.Conversations = 50
-		p.Messages = max(1, *historyMessages/(2*p.Conversations))
+// TestServiceNeverRepeats has the agent told "Failed" rather than the employee shown anything twice.
+func TestServiceNeverRepeats(t *testing.T) {
+	t.Parallel()
+	p := history.Plan{Seed: 9, Conversations: 20, Messages: 15, FaultRate: 0.1, Kills: 3, Drains: 1}
+	env := map[string]string{"TEAMS_PACING": "off", "UNCLEAR_SENDS": "never-repeat"}
+	report := checkHistory(t, &p, env, func(b *binary) history.Target { return b })
+	if report.Repeated != 0 {
+		t.Errorf("%d sends were repeated", report.Repeated)
 	}
+}
+
+// checkHistory carries out a plan against the real binary, in the hands of a target, and fails the test for every broken promise.
+func checkHistory(t *testing.T, p *history.Plan, env map[string]string, target func(*binary) history.Target) history.Report {
+	t.Helper()
 	var err error
 	if p.Teams, err = adaptertest.New(adaptertest.Options{Seed: p.Seed, KeepLast: 50}); err != nil {
 		t.Fatal(err)
@@ -74,8 +85,8 @@ func checkHistory(t *testing.T, p history.Plan, env map[string]string) {
 	}
 	t.Cleanup(p.ServiceNow.Close)
 	b := newBinary(t, p.Teams, p.ServiceNow, env)
-	p.Target = b
-	report, err := history.Run(t.Context(), p)
+	p.Target = target(b)
+	report, err := history.Run(t.Context(), *p)
 	t.Log(report)
 	if err != nil {
 		t.Errorf("seed %d: %v", p.Seed, err)
@@ -86,9 +97,10 @@ func checkHistory(t *testing.T, p history.Plan, env map[string]string) {
 	if t.Failed() {
 		lines := strings.Split(b.logs.String(), "\n")
 		t.Logf("last lines of the service:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
-		return
+		return report
 	}
 	if report.Kills != p.Kills || report.Stops != p.Stops || report.Drains != p.Drains || report.Accepted < p.Conversations*p.Messages {
 		t.Errorf("the run did too little: %s", report)
 	}
+	return report
 }
