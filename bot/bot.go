@@ -424,6 +424,7 @@ func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]c
 				t.Record.Due = t.Now.Add(panicPause)
 			}
 			*counts = []count{{"panics", ""}}
+			c.tellLost(ev)
 			err = nil
 		}
 	}()

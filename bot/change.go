@@ -49,6 +49,23 @@ func (c *change) texts() *Texts { return c.rules.texts(c.state.Ref.Locale) }
 // agentTexts are what agents read, whatever the employee's language.
 func (c *change) agentTexts() *Texts { return c.rules.texts(c.rules.AgentLanguage) }
 
+// tellLost tells whoever wrote an event that no transition could take, as far as that works.
+func (c *change) tellLost(ev event) {
+	defer func() {
+		if recover() != nil {
+			c.turn.Deliver = nil
+		}
+	}()
+	switch e := ev.(type) {
+	case *employeeEvent:
+		if e.activity.Type == adapter.TypeMessage && e.text != "" {
+			c.undelivered(c.sessionID(), e.text, failBroken)
+		}
+	case *postEvent:
+		e.report(c)
+	}
+}
+
 // send adds a delivery. Its id is the same in every run of the transition.
 func (c *change) send(to store.Direction, kind, session string, b body) {
 	c.made++

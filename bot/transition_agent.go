@@ -67,6 +67,11 @@ func (e *postEvent) apply(c *change) {
 // late takes a post of a session that is over. Nothing of it is shown, and an agent who wrote sees that it was not.
 func (e *postEvent) late(c *change) {
 	c.count("late", "")
+	e.report(c)
+}
+
+// report tells the agent of every new item that it was not shown.
+func (e *postEvent) report(c *change) {
 	for i, it := range e.post.Items {
 		if c.turn.Fresh[i] {
 			c.tick(store.Delivery{Session: e.session}, body{MessageID: receiptID(it)}, true)
