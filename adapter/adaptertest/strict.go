@@ -193,7 +193,8 @@ func (a *activity) belongs(v *Conversation) response {
 		return badArgument("The sender is not the bot.")
 	case a.Conversation != nil && a.Conversation.ID != "" && a.Conversation.ID != v.id:
 		return badArgument("The conversation of the activity is not that of the address.")
-	case a.Recipient != nil && a.Recipient.ID != "" && !v.has(a.Recipient.ID):
+	case a.Recipient != nil && a.Recipient.ID != "" && v.kind == Personal && !v.has(a.Recipient.ID):
+		// A group is addressed as a whole: Microsoft's framework answers somebody who has left by their id.
 		return badArgument("The recipient is not in the conversation.")
 	case a.ChannelID != "" && a.ChannelID != "msteams":
 		return badArgument("Unknown channel.")
