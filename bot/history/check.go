@@ -62,7 +62,7 @@ func judge(events []Event) *history {
 
 type history struct {
 	conversations map[int32]*conversation
-	killed        []time.Duration // when a kill was over
+	killed        []time.Duration // when a kill or an outage was over
 	killing       []time.Duration // and when it began
 	started       []time.Duration // when a start began
 	cuts          []time.Duration // when a process ended, in whatever way
@@ -104,6 +104,8 @@ func read(events []Event) *history {
 			h.killed = append(h.killed, e.End)
 			h.killing = append(h.killing, e.At)
 			h.cuts = append(h.cuts, e.End)
+		case Outage: // sends under way in it could not be settled
+			h.killed = append(h.killed, e.End)
 		case Stopped:
 			h.cuts = append(h.cuts, e.End)
 		case Started:

@@ -59,6 +59,27 @@ func (r *runner) disturb(ctx context.Context) error {
 	return nil
 }
 
+// outages takes away what the service needs, and gives it back, while all talk.
+func (r *runner) outages(ctx context.Context) error {
+	p := r.plan
+	if p.Outage == nil {
+		return nil
+	}
+	for range p.Outages {
+		if !pause(ctx, p.Lasting/time.Duration(p.Outages+1)) {
+			return nil
+		}
+		e := Event{Kind: Outage, At: r.watch.at(time.Now())}
+		if err := p.Outage(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("outage: %w", err)
+		}
+		e.End = r.watch.at(time.Now())
+		r.watch.record.Add(e)
+		r.report.Outages++
+	}
+	return nil
+}
+
 // end ends the process in one way or another, and has it started again. The tokens that it had are worth nothing any more.
 func (r *runner) end(ctx context.Context, how disturbance, into time.Duration) error {
 	ctx = context.WithoutCancel(ctx) // the service has to be there at the end

@@ -41,6 +41,8 @@ const (
 	Killed
 	Stopped
 	Started
+	// Outage is when the service was without what it needs, from At to End.
+	Outage
 	// Flagged is a reading of the service's metric of possible repeats: what it grew by.
 	Flagged
 )

@@ -53,6 +53,12 @@ type Plan struct {
 	Kills, Stops, Drains int
 	// KillEvery kills the service whenever it has been ready for so long, in place of the former.
 	KillEvery time.Duration
+	// Outage, unless nil, takes away what the service needs, such as its database, and gives it back; it is called Outages
+	// times, spread over Lasting.
+	Outage  func(context.Context) error
+	Outages int
+	// Lasting ends the run after so long: no more sessions begin. Zero is no limit.
+	Lasting time.Duration
 	// Enough ends the run when so many messages have been accepted: no more sessions begin. Zero is no limit. Over ends it in the
 	// same way when it is closed.
 	Enough int
@@ -72,6 +78,7 @@ type Report struct {
 	Kills      int             // made
 	Stops      int             // made
 	Drains     int             // disturbed
+	Outages    int             // made
 	Flagged    int             // possible repeats, by the service's own count
 	Repeated   int             // sends that were repeated, as the other side saw it
 	Recovered  []time.Duration // from each kill to the first relayed message after it, the shortest first
@@ -80,8 +87,8 @@ type Report struct {
 
 // String is one line.
 func (r Report) String() string {
-	s := fmt.Sprintf("seed %d: %d messages accepted, %d faults, %d kills, %d stops, %d drains, %d sends repeated of %d counted as possible, %d violations, %v",
-		r.Seed, r.Accepted, r.Faults, r.Kills, r.Stops, r.Drains, r.Repeated, r.Flagged, len(r.Violations), r.Took.Round(time.Millisecond))
+	s := fmt.Sprintf("seed %d: %d messages accepted, %d faults, %d kills, %d stops, %d drains, %d outages, %d sends repeated of %d counted as possible, %d violations, %v",
+		r.Seed, r.Accepted, r.Faults, r.Kills, r.Stops, r.Drains, r.Outages, r.Repeated, r.Flagged, len(r.Violations), r.Took.Round(time.Millisecond))
 	if n := len(r.Recovered); n > 0 {
 		s += fmt.Sprintf(", first message %v after a kill, %v at worst",
 			r.Recovered[n/2].Round(time.Millisecond), r.Recovered[n-1].Round(time.Millisecond))
@@ -95,7 +102,7 @@ func Run(ctx context.Context, p Plan) (Report, error) {
 	if p.Teams == nil || p.ServiceNow == nil || p.Target == nil {
 		return Report{}, errors.New("history: both emulators and a target are needed")
 	}
-	if p.FaultRate < 0 || p.FaultRate > 0.5 || p.Kills < 0 || p.Stops < 0 || p.Drains < 0 || p.KillEvery < 0 || p.Enough < 0 {
+	if p.FaultRate < 0 || p.FaultRate > 0.5 || p.Kills < 0 || p.Stops < 0 || p.Drains < 0 || p.KillEvery < 0 || p.Enough < 0 || p.Outages < 0 || p.Lasting < 0 {
 		return Report{}, errors.New("history: the fault rate has to be within 0 and 0.5, and counts cannot be negative")
 	}
 	if p.Conversations <= 0 {
@@ -152,6 +159,8 @@ func (r *runner) run(ctx context.Context) error {
 	helpers.Go(func() { r.queue(working) })
 	disturbed := make(chan error, 1)
 	helpers.Go(func() { disturbed <- r.disturb(working) })
+	out := make(chan error, 1)
+	helpers.Go(func() { out <- r.outages(working) })
 	// One who is stuck does not keep the others from going on.
 	var talking sync.WaitGroup
 	stuck := make(chan error, len(r.talks))
@@ -168,7 +177,7 @@ func (r *runner) run(ctx context.Context) error {
 	for _, remove := range r.disarm {
 		remove()
 	}
-	if err = errors.Join(err, <-disturbed); err != nil {
+	if err = errors.Join(err, <-disturbed, <-out); err != nil {
 		return errors.Join(err, p.Target.Stop())
 	}
 	if err := r.read(ctx); err != nil {
@@ -184,7 +193,8 @@ func (r *runner) enough() bool {
 		return true
 	default:
 	}
-	return r.plan.Enough > 0 && r.watch.accepted.Load() >= int64(r.plan.Enough)
+	return r.plan.Enough > 0 && r.watch.accepted.Load() >= int64(r.plan.Enough) ||
+		r.plan.Lasting > 0 && time.Since(r.watch.start) >= r.plan.Lasting
 }
 
 func (r *runner) newTalk(id int32) {
