@@ -92,6 +92,36 @@ func TestWindowOfAnHour(t *testing.T) {
 	}
 }
 
+func TestWindowsAreKeptOneBelow(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, l := range documented {
+		w, now, n := &window{}, start, 0
+		for now = w.next(now); now.Sub(start) < l.d; now = w.next(now) {
+			w.add(now, 1)
+			n++
+		}
+		if n != l.n-1 {
+			t.Errorf("%d sends in %v, want %d, one below what is documented", n, l.d, l.n-1)
+		}
+	}
+}
+
+func TestASendWithoutAnAnswerCounts(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	w := &window{}
+	w.add(now, 4)
+	w.flying = 1 // typing, beside the lane
+	if free := w.free(now); w.next(now).After(now) || free != 1 {
+		t.Errorf("after four sends and with one under way %d may begin, want 1", free)
+	}
+	w.flying = 2
+	if free := w.free(now); !w.next(now).After(now) || free != 0 {
+		t.Errorf("after four sends and with two under way %d may begin, want none", free)
+	}
+}
+
 func TestWindowLearnsOnce(t *testing.T) {
 	t.Parallel()
 	w := &window{}
