@@ -154,6 +154,9 @@ func (b *Bot) Activity(ctx context.Context, a *adapter.Activity) error {
 		return nil
 	}
 	ids := []store.EventID{activityID(a)}
+	if ev.press != nil && ev.press.Verb == verbAgain && a.ReplyToID != "" { // the card stays, and what it has failed once
+		ids = []store.EventID{{Name: "again/" + a.ReplyToID}}
+	}
 	if s := b.states.last(conversation); s == nil || s.Session == nil {
 		b.interpret(ev)
 	}

@@ -151,3 +151,20 @@ func TestEveryWayOfBeingShutOut(t *testing.T) {
 		})
 	}
 }
+
+func TestSendAgainSendsOnce(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := d.connect()
+	d.fails(snowtest.Fault{Kind: snowtest.FaultStatus, Status: http.StatusBadRequest, Action: "message"})
+	d.says("refused at first")
+	d.sees("Your message was not delivered")
+	d.settles()
+	d.presses("again")
+	d.presses("again")
+	d.says("and then")
+	d.hears(c, "and then")
+	if diff := cmp.Diff([]string{"refused at first", "and then"}, d.said(c)); diff != "" {
+		t.Errorf("the agent sees (-want +got):\n%s", diff)
+	}
+}

@@ -121,6 +121,12 @@ func TestALaneIsBlockedForABoundedTime(t *testing.T) {
 		if calls := e.snow.done(); !slices.Contains(calls, "message found") {
 			t.Errorf("the lane is still blocked: %q", calls[len(calls)-1])
 		}
+		before := len(e.snow.done())
+		e.presses("chat", "again")
+		e.passes(time.Second)
+		if got := e.snow.done()[before:]; !slices.Equal(got, []string{"message lost two"}) {
+			t.Errorf("the button sends %q, want the words again", got)
+		}
 		e.answers(session, "hello")
 		e.passes(time.Second)
 		if len(e.teams.tried("chat", "hello")) != 1 {

@@ -24,6 +24,29 @@ func TestAPartThatWasLostIsNotTickedAway(t *testing.T) {
 	}
 }
 
+func TestAMessageInPartsIsTickedWithItsLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.connect()
+	parts := w.do(post(id, snow.Item{ID: "m", Kind: snow.KindText, Text: strings.Repeat("words\n", 10_000), FromAgent: true}))
+	if len(parts) < 3 {
+		t.Fatalf("a long message goes out as %v", kinds(parts))
+	}
+	for i, p := range parts {
+		b, err := decodeBody(p.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		if i == len(parts)-1 {
+			want = []string{"ticks tick"}
+		}
+		if got := kinds(w.do(&sentEvent{to: store.ToTeams, delivery: p.Delivery, body: b})); !slices.Equal(got, want) {
+			t.Errorf("after part %d of %d sent %v, want %v", i+1, len(parts), got, want)
+		}
+	}
+}
+
 func TestAMessageThatIsSentAgainIsTicked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
