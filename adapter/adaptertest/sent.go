@@ -54,6 +54,6 @@ func (c *Channel) keepSent() error {
 }
 
 // sends reports whether a bot sends or changes an activity.
-func (x Exchange) sends() bool {
-	return x.Direction == In && (x.Method == http.MethodPost || x.Method == http.MethodPut) && strings.Contains(x.Path, "/activities")
+func (e Exchange) sends() bool {
+	return e.Direction == In && (e.Method == http.MethodPost || e.Method == http.MethodPut) && strings.Contains(e.Path, "/activities")
 }
