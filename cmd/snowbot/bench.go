@@ -1,9 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,20 +11,21 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 type benchCommand struct {
-	Chats   int           `default:"200" help:"How many chats are on at once."`
-	Senders int           `default:"64" help:"How many people write at once, on each side. One chat has one writer on each side."`
-	For     time.Duration `default:"5s" help:"How long each measurement takes."`
-	Runs    int           `default:"3" help:"How often everything is measured; the medians are shown."`
-	Only    string        `placeholder:"WORDS" help:"Make only those measurements whose names hold these words."`
-	Profile string        `type:"path" placeholder:"DIR" help:"Write profiles of the service and of the emulations there (processor, heap, blocking), of the last run."`
-	JSON    bool          `help:"Print JSON."`
+	Chats    int           `default:"200" help:"How many chats are on at once."`
+	Senders  int           `default:"64" help:"How many people write at once, on each side. One chat has one writer on each side."`
+	For      time.Duration `default:"5s" help:"How long each measurement takes."`
+	Runs     int           `default:"3" help:"How often everything is measured; the medians are shown."`
+	Only     string        `placeholder:"WORDS" help:"Make only those measurements whose names hold these words."`
+	Postgres string        `placeholder:"URL" help:"Measure with this PostgreSQL database too, in a schema that is dropped again."`
+	Profile  string        `type:"path" placeholder:"DIR" help:"Write profiles of the service and of the emulations there (processor, heap, blocking), of the last run."`
+	JSON     bool          `help:"Print JSON."`
+	benchSize
 	benchCheck
 }
 
@@ -42,51 +42,42 @@ func (c *benchCommand) Run() error {
 	// The kernel ends a child with the thread that started it (dieWithParent), so that thread has to stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find the program itself: %w", err)
+	}
 	dir, err := os.MkdirTemp("", "snowbot-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	report, err := c.measure(ctx, dir)
+	if c.Size {
+		return c.runSize(ctx, binary, dir)
+	}
+	report, err := c.measure(ctx, binary, dir)
 	if err != nil {
 		return err
 	}
 	return report.print(os.Stdout, c.JSON)
 }
 
-// measure makes every run, and returns the medians.
-func (c *benchCommand) measure(ctx context.Context, dir string) (*benchReport, error) {
-	binary, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("cannot find the program itself: %w", err)
-	}
-	bar := newBenchBar(time.Duration(c.Runs*len(c.phases())) * c.For)
-	defer bar.finish()
-	report := newBenchReport(c)
-	for n := range c.Runs {
-		key := make([]byte, 32)
-		_, _ = rand.Read(key) // never fails
-		r := benchRun{key: base64.StdEncoding.EncodeToString(key), command: c, binary: binary, dir: filepath.Join(dir, fmt.Sprint("run", n)), bar: bar, report: report}
-		if err := r.run(ctx); err != nil {
-			return nil, err
-		}
-	}
-	report.finish()
-	return report, nil
-}
-
 // A benchPhase is one measurement.
 type benchPhase struct {
 	name              string
+	echo              bool
 	employees, agents bool    // who writes
 	half              bool    // an open loop, at half the rate of the closed one
 	rate              float64 // messages a second of each side; 0 is a closed loop
 }
 
-const bothWays = "relay, both ways"
+const (
+	// echoPhase is the ceiling: what decodes an activity, verifies its token, and posts it back, and keeps nothing.
+	echoPhase = "raw echo"
+	bothWays  = "relay, both ways"
+)
 
 var benchPhases = []benchPhase{
-	{name: echoPhase, employees: true},
+	{name: echoPhase, echo: true},
 	{name: "relay, to ServiceNow", employees: true},
 	{name: "relay, to Teams", agents: true},
 	{name: bothWays, employees: true, agents: true},
@@ -94,210 +85,107 @@ var benchPhases = []benchPhase{
 	{name: "open loop, 200/s", employees: true, agents: true, rate: 100},
 }
 
-// phases are those that were asked for.
-func (c *benchCommand) phases() []benchPhase {
-	return slices.DeleteFunc(slices.Clone(benchPhases), func(p benchPhase) bool { return !strings.Contains(p.name, c.Only) })
-}
+// onPostgres marks the measurements with that database.
+const onPostgres = ", PostgreSQL"
 
-// echoPhase is the ceiling: what decodes an activity, verifies its token, and posts it back, and keeps nothing.
-const echoPhase = "raw echo"
-
-// A benchRun is one run of all measurements, with processes and a database of its own.
-type benchRun struct {
-	command    *benchCommand
-	binary     string
-	dir        string
-	key        string // DATA_ENCRYPTION_KEY
-	bar        *benchBar
-	report     *benchReport
-	teams, now *benchPeer
-	service    *benchService
-	closed     float64 // messages a second, both ways
-}
-
-func (r *benchRun) run(ctx context.Context) (err error) {
-	if err := os.Mkdir(r.dir, 0o700); err != nil {
-		return err
+// phases are those that were asked for, with the file or with PostgreSQL.
+func (c *benchCommand) phases(postgres bool) []benchPhase {
+	var phases []benchPhase
+	for _, p := range benchPhases {
+		if postgres && p.echo {
+			continue
+		}
+		if postgres {
+			p.name += onPostgres
+		}
+		if strings.Contains(p.name, c.Only) {
+			phases = append(phases, p)
+		}
 	}
-	log, err := os.Create(filepath.Join(r.dir, "log"))
+	return phases
+}
+
+// databases are those to measure with; an empty one is a file.
+func (c *benchCommand) databases() []string {
+	if c.Postgres == "" {
+		return []string{""}
+	}
+	return []string{"", c.Postgres}
+}
+
+// measure makes every run, and returns the medians.
+func (c *benchCommand) measure(ctx context.Context, binary, dir string) (*benchReport, error) {
+	total := 0
+	for _, database := range c.databases() {
+		total += c.Runs * len(c.phases(database != ""))
+	}
+	bar := newBenchBar(time.Duration(total) * c.For)
+	defer bar.finish()
+	report := newBenchReport(c)
+	for n := range c.Runs {
+		for _, database := range c.databases() {
+			if err := c.run(ctx, binary, filepath.Join(dir, fmt.Sprint("run", n)), database, bar, report); err != nil {
+				return nil, err
+			}
+		}
+	}
+	report.finish()
+	return report, nil
+}
+
+// run makes every measurement once with a database, with processes of its own.
+func (c *benchCommand) run(ctx context.Context, binary, dir, database string, bar *benchBar, report *benchReport) (err error) {
+	if database != "" {
+		schema, err := newBenchSchema(ctx, database)
+		if err != nil {
+			return err
+		}
+		defer schema.drop(ctx) //nolint:errcheck // it says so by its name
+		database = schema.url
+	}
+	s, err := newBenchStage(binary, dir, database, c.Profile)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	if r.teams, err = startPeer(r.binary, "teams", r.command.Profile, log); err != nil {
-		return err
-	}
-	defer r.teams.stop()
-	if r.now, err = startPeer(r.binary, "servicenow", r.command.Profile, log); err != nil {
-		return err
-	}
-	defer r.now.stop()
-	for _, p := range r.command.phases() {
-		if err = r.phase(ctx, p, log); err != nil {
+	closed := 0.0 // messages a second, both ways
+	for _, p := range c.phases(database != "") {
+		if err = c.prepare(ctx, s, p); err != nil {
 			break
 		}
-	}
-	if r.service != nil {
-		err = errors.Join(err, r.service.stop())
-	}
-	if err != nil {
-		return fmt.Errorf("%w; the last lines of the service:\n%s", err, lastLines(log.Name(), 5))
-	}
-	return nil
-}
-
-// phase makes one measurement.
-func (r *benchRun) phase(ctx context.Context, p benchPhase, log io.Writer) (err error) {
-	switch {
-	case p.name == echoPhase:
-		echo, err := startService(ctx, r.binary, []string{"bench-echo"}, r.env(), log)
-		if err != nil {
-			return err
+		plan := loadPlan{Chats: c.Chats, Senders: c.Senders, For: c.For, Rate: p.rate}
+		if p.half {
+			plan.Rate = cmp.Or(closed, 1000) / 4 // of each side
 		}
-		defer echo.stop() //nolint:errcheck // it keeps nothing
-		if _, err := r.teams.ask(peerOrder{Do: "open", Bot: echo.bot(), Chats: r.command.Chats, Silent: true}); err != nil {
-			return err
+		var row *benchRow
+		if row, err = s.relay(ctx, p, plan, func(d time.Duration) { bar.at(min(d, c.For)) }); err != nil {
+			break
 		}
-		return r.measure(ctx, p, echo, r.teams, r.teams)
-	case r.service == nil:
-		if err := r.open(ctx, log); err != nil {
-			return err
+		bar.next(c.For)
+		report.add(row)
+		if strings.HasPrefix(p.name, bothWays) {
+			closed = row.delivered()
 		}
-	}
-	return r.measure(ctx, p, r.service, r.teams, r.now)
-}
-
-// open starts the service and gives every employee an agent.
-func (r *benchRun) open(ctx context.Context, log io.Writer) (err error) {
-	if r.service, err = startService(ctx, r.binary, []string{"serve", "--profile=" + r.command.Profile}, r.env(), log); err != nil {
-		return err
-	}
-	if _, err := r.now.ask(peerOrder{Do: "open", Bot: r.service.webhook(), Secret: benchSecret}); err != nil {
-		return err
-	}
-	if _, err := r.teams.ask(peerOrder{Do: "open", Bot: r.service.bot(), Chats: r.command.Chats}); err != nil {
-		return err
-	}
-	_, err = r.now.ask(peerOrder{Do: "await", Chats: r.command.Chats})
-	return err
-}
-
-// benchSecret opens the webhook of a service that only this machine can reach, for as long as a benchmark takes.
-const benchSecret = "webhook-secret-of-a-benchmark"
-
-// env is what the service between the two peers is told.
-func (r *benchRun) env() []string {
-	env := []string{
-		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0", "WEBHOOK_SECRET=" + benchSecret,
-		"DATA_ENCRYPTION_KEY=" + r.key, "DATABASE_URL=bbolt:" + filepath.Join(r.dir, "snowbot.db"),
-		"DELIVERY_TICKS=off", "TEAMS_PACING=off",
-	}
-	for _, p := range []*benchPeer{r.teams, r.now} {
-		for name, value := range p.hello.Env {
-			env = append(env, name+"="+value)
-		}
-	}
-	return env
-}
-
-// measure lets the two sides write, waits until all of it has arrived, and adds what came of it to the report.
-func (r *benchRun) measure(ctx context.Context, p benchPhase, s *benchService, teams, now *benchPeer) error {
-	plan := loadPlan{Chats: r.command.Chats, Senders: r.command.Senders, For: r.command.For, Rate: p.rate}
-	if p.half {
-		plan.Rate = r.closed / 4
-	}
-	var writers, readers []*benchPeer
-	if p.employees {
-		writers, readers = append(writers, teams), append(readers, now)
-	}
-	if p.agents {
-		writers, readers = append(writers, now), append(readers, teams)
-	}
-	for _, x := range readers {
-		if _, err := x.ask(peerOrder{Do: "reset"}); err != nil {
-			return err
-		}
-	}
-	before := r.usage(s)
-	for _, x := range writers {
-		if _, err := x.ask(peerOrder{Do: "load", Load: plan}); err != nil {
-			return err
-		}
-	}
-	if err := r.await(ctx, plan.For, writers, readers); err != nil {
-		return fmt.Errorf("%s: %w", p.name, err)
-	}
-	r.bar.next(plan.For)
-	after := r.usage(s)
-	row := newBenchRow(p.name, before, after)
-	for i := range writers {
-		w, err := writers[i].ask(peerOrder{Do: "result"})
-		if err != nil {
-			return err
-		}
-		a, err := readers[i].ask(peerOrder{Do: "arrivals"})
-		if err != nil {
-			return err
-		}
-		row.add(w.Result, a.Arrivals)
-	}
-	if p.name == bothWays {
-		r.closed = row.delivered()
-	}
-	r.report.add(row)
-	return nil
-}
-
-// await returns when everybody has written and everything has arrived.
-func (r *benchRun) await(ctx context.Context, long time.Duration, writers, readers []*benchPeer) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	last, moved := 0, time.Now()
-	for began := time.Now(); ; {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-		writing, accepted, arrived := false, 0, 0
-		for i := range writers {
-			w, err := writers[i].ask(peerOrder{Do: "state"})
-			if err != nil {
-				return err
+		if p.echo {
+			if err = s.stop(); err != nil {
+				break
 			}
-			a, err := readers[i].ask(peerOrder{Do: "state"})
-			if err != nil {
-				return err
-			}
-			writing = writing || w.State.Writing
-			accepted, arrived = accepted+w.State.Accepted, arrived+a.State.Arrived
-		}
-		if arrived != last {
-			last, moved = arrived, time.Now()
-		}
-		r.bar.at(min(time.Since(began), long))
-		switch {
-		case !writing && arrived >= accepted:
-			return nil
-		case time.Since(moved) > 20*time.Second:
-			return fmt.Errorf("%d messages were accepted and %d have arrived; nothing moves any more", accepted, arrived)
 		}
 	}
+	return s.explain(errors.Join(err, s.close()))
 }
 
-// lastLines returns the end of a file.
-func lastLines(path string, n int) string {
-	raw, err := os.ReadFile(path) //nolint:gosec // our own log
-	if err != nil {
-		return err.Error()
+// prepare starts what is measured, if it does not run yet.
+func (c *benchCommand) prepare(ctx context.Context, s *benchStage, p benchPhase) error {
+	if p.echo {
+		return s.echo(ctx, c.Chats)
 	}
-	at := len(raw)
-	for ; at > 0 && n >= 0; at-- {
-		if raw[at-1] == '\n' {
-			n--
-		}
+	if s.service != nil {
+		return nil
 	}
-	return string(raw[at:])
+	if _, err := s.serve(ctx); err != nil {
+		return err
+	}
+	return s.open(c.Chats)
 }
 
 // print writes the report.

@@ -122,6 +122,7 @@ type arrivalCount struct {
 	Arrived   int
 	Repeated  int
 	Missing   int // numbers that were left out
+	First     time.Time
 	Last      time.Time
 	Latencies []uint32 // microseconds from the moment a message was due to its arrival
 }
@@ -152,6 +153,9 @@ func (a *arrivals) take(wire string) {
 	}
 	a.newest[chat] = number
 	a.count.Arrived++
+	if a.count.First.IsZero() {
+		a.count.First = now
+	}
 	a.count.Last = now
 	a.count.Latencies = append(a.count.Latencies, uint32(now.Sub(due).Microseconds())) //nolint:gosec // within an hour
 }

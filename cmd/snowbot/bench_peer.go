@@ -16,7 +16,7 @@ import (
 
 // A peerOrder is what a peer is to do.
 type peerOrder struct {
-	Do     string // open, await, load, state, result, reset, arrivals
+	Do     string // open, await, end, down, up, load, state, result, reset, arrivals
 	Bot    string // the address to write to
 	Secret string // of the webhook
 	Chats  int
@@ -26,11 +26,12 @@ type peerOrder struct {
 
 // A peerReply is what came of an order.
 type peerReply struct {
-	Error    string       `json:",omitempty"`
-	Env      peerEnv      `json:",omitempty"`
-	State    peerState    `json:",omitzero"`
-	Result   loadResult   `json:",omitzero"`
-	Arrivals arrivalCount `json:",omitzero"`
+	Error        string       `json:",omitempty"`
+	Env          peerEnv      `json:",omitempty"`
+	State        peerState    `json:",omitzero"`
+	Result       loadResult   `json:",omitzero"`
+	Arrivals     arrivalCount `json:",omitzero"`
+	Conversation string       `json:",omitempty"` // as the service names it
 }
 
 // A peerEnv is what a service has to know of a platform.
@@ -103,6 +104,10 @@ type platform interface {
 	open(ctx context.Context, o peerOrder) error
 	// await returns when so many chats have an agent.
 	await(ctx context.Context, chats int) error
+	// end ends the chat that was made last, and returns the name of its conversation.
+	end(ctx context.Context) (conversation string, err error)
+	// down makes it refuse everything, or stops that.
+	down(yes bool) error
 	// say has somebody write in a chat, and returns nil when it was accepted.
 	say(ctx context.Context, chat int, text string) error
 	close()
@@ -169,6 +174,10 @@ func (w *peerWork) do(ctx context.Context, o peerOrder) (r peerReply, err error)
 		return r, w.open(ctx, o)
 	case "await":
 		return r, w.await(ctx, o.Chats)
+	case "end":
+		r.Conversation, err = w.end(ctx)
+	case "down", "up":
+		err = w.down(o.Do == "down")
 	case "load":
 		if len(w.numbers) < o.Load.Chats {
 			w.numbers = append(w.numbers, make([]int, o.Load.Chats-len(w.numbers))...)

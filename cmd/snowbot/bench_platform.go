@@ -63,6 +63,13 @@ func (p *teamsPlatform) open(ctx context.Context, o peerOrder) error {
 
 func (p *teamsPlatform) await(context.Context, int) error { return nil }
 
+func (p *teamsPlatform) end(ctx context.Context) (string, error) {
+	last := len(p.chats) - 1
+	return p.channel.TenantID() + "/" + p.chats[last].ID(), p.say(ctx, last, "end chat")
+}
+
+func (p *teamsPlatform) down(bool) error { return errors.ErrUnsupported }
+
 func (p *teamsPlatform) say(ctx context.Context, chat int, text string) error {
 	posted, err := p.chats[chat].Say(ctx, p.users[chat], text)
 	if err == nil && posted.Status/100 != 2 {
@@ -132,6 +139,16 @@ func employeeOf(c snowtest.Chat) (int, bool) {
 	digits, _, _ = strings.Cut(digits, "@")
 	n, err := strconv.Atoi(digits)
 	return n, ok && err == nil
+}
+
+func (p *serviceNowPlatform) end(context.Context) (string, error) { return "", errors.ErrUnsupported }
+
+func (p *serviceNowPlatform) down(yes bool) error {
+	mode := snowtest.DownOff
+	if yes {
+		mode = snowtest.Down503
+	}
+	return p.instance.SetDown(mode)
 }
 
 func (p *serviceNowPlatform) say(ctx context.Context, chat int, text string) error {

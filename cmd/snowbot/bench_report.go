@@ -19,7 +19,10 @@ type benchReport struct {
 	Runs    int            `json:"runs"`
 	Rows    []*benchFigure `json:"figures"`
 	Ratio   float64        `json:"ratio"` // of what the relay delivers, both ways, to the raw echo
-	all     map[string][]benchFigure
+	// Postgres is the ratio of what PostgreSQL delivers to what the file does.
+	Postgres float64 `json:"postgresRatio,omitempty"`
+	names    []string
+	all      map[string][]benchFigure
 }
 
 // A benchFigure is one line of it, of one measurement or the median of several.
@@ -95,7 +98,12 @@ func percentile(sorted []uint32, p int) float64 {
 	return float64(sorted[min(len(sorted)-1, len(sorted)*p/100)]) / 1000
 }
 
-func (r *benchReport) add(row *benchRow) { r.all[row.name] = append(r.all[row.name], row.figure()) }
+func (r *benchReport) add(row *benchRow) {
+	if len(r.all[row.name]) == 0 {
+		r.names = append(r.names, row.name)
+	}
+	r.all[row.name] = append(r.all[row.name], row.figure())
+}
 
 // figures are the columns of a figure that have a median.
 func (f *benchFigure) figures() []*float64 {
@@ -108,12 +116,9 @@ func (f *benchFigure) figures() []*float64 {
 func (r *benchReport) finish() {
 	r.Rows = nil
 	rates := map[string]float64{}
-	for _, p := range benchPhases {
-		runs := r.all[p.name]
-		if len(runs) == 0 {
-			continue
-		}
-		m := benchFigure{Name: p.name}
+	for _, name := range r.names {
+		runs := r.all[name]
+		m := benchFigure{Name: name}
 		for column, to := range m.figures() {
 			values := make([]float64, len(runs))
 			for i := range runs {
@@ -126,10 +131,13 @@ func (r *benchReport) finish() {
 			m.Wrong += runs[i].Wrong
 		}
 		r.Rows = append(r.Rows, &m)
-		rates[p.name] = m.Delivered
+		rates[name] = m.Delivered
 	}
 	if rates[echoPhase] > 0 {
 		r.Ratio = rates[bothWays] / rates[echoPhase]
+	}
+	if rates[bothWays] > 0 {
+		r.Postgres = rates[bothWays+onPostgres] / rates[bothWays]
 	}
 }
 
@@ -144,7 +152,12 @@ func (r *benchReport) table(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nThe durable relay, both ways, carries %.2f times what the raw echo does.\n", r.Ratio)
+	if r.Ratio > 0 {
+		fmt.Fprintf(w, "\nThe durable relay, both ways, carries %.2f times what the raw echo does.\n", r.Ratio)
+	}
+	if r.Postgres > 0 {
+		fmt.Fprintf(w, "With PostgreSQL it carries %.2f times what it does with the file.\n", r.Postgres)
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os/exec"
 	"time"
 )
@@ -38,6 +39,31 @@ func startService(ctx context.Context, binary string, args, env []string, log io
 	case <-ctx.Done():
 		s.childProcess.stop()
 		return nil, ctx.Err()
+	}
+}
+
+// ready waits until the service is ready.
+func (s *benchService) ready(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.at.Addr+"/readyz", http.NoBody)
+		if err != nil {
+			return err
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.ended:
+			return fmt.Errorf("the service ended with %s", s.how())
+		}
 	}
 }
 

@@ -21,13 +21,14 @@ type usage struct {
 }
 
 // usage reads what has been used.
-func (r *benchRun) usage(s *benchService) usage {
-	u := usage{cpu: cpuOf(s.cmd.Process.Pid), resident: residentOf(s.cmd.Process.Pid)}
-	for _, p := range []*benchPeer{r.teams, r.now} {
+func (s *benchStage) usage() usage {
+	pid := s.service.cmd.Process.Pid
+	u := usage{cpu: cpuOf(pid), resident: residentOf(pid)}
+	for _, p := range []*benchPeer{s.teams, s.now} {
 		u.peers += cpuOf(p.cmd.Process.Pid)
 	}
-	if s.at.Admin != "" {
-		u.syncs = metricOf("http://"+s.at.Admin+"/metrics", "snowbot_store_syncs_total")
+	if s.service.at.Admin != "" {
+		u.syncs = metricOf("http://"+s.service.at.Admin+"/metrics", "snowbot_store_syncs_total")
 	}
 	return u
 }

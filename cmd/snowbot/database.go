@@ -51,6 +51,7 @@ type database struct {
 	failed  <-chan struct{}                 // closed when it is lost until it is opened again; nil when that cannot be
 	err     func() error                    // why it failed
 	ready   func(ctx context.Context) error // nil when a commit is possible
+	syncs   func() uint64                   // how often a file was synced; nil where the server does that
 
 	replicas, lostSettles func() int // see bot.Options; nil where there are none
 }
@@ -81,7 +82,7 @@ func (u databaseURL) open(ctx context.Context, o databaseOptions) (*database, er
 		return nil, err
 	}
 	return &database{
-		Store: st, repeats: st.PossibleRepeats(), failed: st.Failed(), err: st.Err,
+		Store: st, repeats: st.PossibleRepeats(), failed: st.Failed(), err: st.Err, syncs: st.Syncs,
 		ready: func(ctx context.Context) error { _, err := st.Stats(ctx); return err },
 	}, nil
 }

@@ -144,6 +144,11 @@ func newService(ctx context.Context, s *settings, conf config, log *slog.Logger)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if syncs := sv.store.syncs; syncs != nil {
+		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "snowbot_store_syncs_total", Help: "How often the database file was synced to disk.",
+		}, func() float64 { return float64(syncs()) }))
+	}
 	rules := conf.rules(s)
 	rules.Resolve = sv.snow.Resolve
 	if sv.bot, err = bot.New(bot.Options{

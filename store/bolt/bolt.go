@@ -51,6 +51,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
@@ -98,6 +99,8 @@ type Store struct {
 	prune   pruning  // the committer's
 	rekey   rekeying // the committer's
 	turns   uint64   // the committer's: heads so far
+
+	syncs atomic.Uint64 // see Syncs
 
 	kick   chan struct{} // there is something to commit
 	ended  chan struct{} // the committer has ended
@@ -176,6 +179,10 @@ func Open(o Options) (*Store, error) {
 // PossibleRepeats returns how many lanes had a head that may have been in the middle of a send when the
 // file was last left without Close. Heads whose send was made durable have Delivery.Begun set.
 func (s *Store) PossibleRepeats() int { return s.repeats }
+
+// Syncs returns how often the file was synced for a commit since it was opened: twice for each, for its pages and for the
+// page that makes them count.
+func (s *Store) Syncs() uint64 { return s.syncs.Load() }
 
 // Failed is closed when a commit has failed. [Store.Err] tells why.
 func (s *Store) Failed() <-chan struct{} { return s.failed }

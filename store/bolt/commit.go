@@ -242,6 +242,7 @@ func (s *Store) transact(calls []*call) (b *batch, err error) {
 	if err := tx.Commit(); err != nil {
 		return nil, err
 	}
+	s.syncs.Add(2)
 	whole = true
 	return b, nil
 }

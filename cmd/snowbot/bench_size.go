@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// benchSize are the flags of bench --size.
+type benchSize struct {
+	Size    bool `help:"Measure memory, start, kept conversations and a backlog instead."`
+	Live    int  `default:"10000" help:"With --size: how many chats are live at once."`
+	Kept    int  `default:"1000000" help:"With --size: how many conversations of the past are kept."`
+	Waiting int  `default:"10000" help:"With --size: how many of them have a delivery that waits when the service starts."`
+	Backlog int  `default:"100000" help:"With --size: how many messages wait after an outage of ServiceNow."`
+}
+
+// A sizeFigure is one line of what --size prints.
+type sizeFigure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+}
+
+// few is how many conversations are kept where that should make no difference.
+const few = 100
+
+// A sizeRun measures what grows.
+type sizeRun struct {
+	*benchCommand
+	binary, dir string
+	bar         *progressbar.ProgressBar
+	figures     []sizeFigure
+}
+
+// runSize prints what the service needs with much to keep.
+func (c *benchCommand) runSize(ctx context.Context, binary, dir string) error {
+	r := &sizeRun{benchCommand: c, binary: binary, dir: dir, bar: newSizeBar()}
+	for _, measure := range []func(context.Context) error{r.live, r.few, r.many} {
+		if err := measure(ctx); err != nil {
+			return err
+		}
+	}
+	_ = r.bar.Finish() // it is for the eye
+	if c.JSON {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(r.figures)
+	}
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, f := range r.figures {
+		fmt.Fprintf(t, "%s\t%.1f %s\n", f.Name, f.Value, f.Unit)
+	}
+	return t.Flush()
+}
+
+func (r *sizeRun) add(unit string, value float64, format string, args ...any) {
+	r.figures = append(r.figures, sizeFigure{fmt.Sprintf(format, args...), value, unit})
+}
+
+func (r *sizeRun) addMemory(s *benchStage, format string, args ...any) {
+	r.add("MB", float64(s.usage().resident)/(1<<20), format, args...)
+}
+
+// on runs f between platforms of its own.
+func (r *sizeRun) on(name string, f func(s *benchStage) error) error {
+	r.bar.Describe(name)
+	s, err := newBenchStage(r.binary, filepath.Join(r.dir, name), "", r.Profile)
+	if err != nil {
+		return err
+	}
+	return s.explain(errors.Join(f(s), s.close()))
+}
+
+// live measures memory without anything to do, and with many chats.
+func (r *sizeRun) live(ctx context.Context) error {
+	return r.on("live chats", func(s *benchStage) error {
+		if _, err := s.serve(ctx); err != nil {
+			return err
+		}
+		if err := settle(ctx, s, min(settleTime, 5*r.For)); err != nil {
+			return err
+		}
+		r.addMemory(s, "memory, idle")
+		if err := s.open(r.Live); err != nil {
+			return err
+		}
+		if err := settle(ctx, s, min(settleTime, 5*r.For)); err != nil {
+			return err
+		}
+		r.addMemory(s, "memory, %d chats live", r.Live)
+		plan := loadPlan{Chats: r.Live, Senders: r.Senders, For: r.For}
+		row, err := s.relay(ctx, benchPhase{name: bothWays, employees: true, agents: true}, plan, r.spin)
+		if err != nil {
+			return err
+		}
+		r.add("messages/s", row.delivered(), "relay, both ways, over %d chats", r.Live)
+		r.addMemory(s, "memory after that")
+		return nil
+	})
+}
+
+// few measures the rate with little to keep, and then that of a backlog.
+func (r *sizeRun) few(ctx context.Context) error {
+	return r.on("few kept", func(s *benchStage) error {
+		if err := r.fill(ctx, s, few, 0); err != nil {
+			return err
+		}
+		if err := r.rate(ctx, s, few); err != nil {
+			return err
+		}
+		return r.backlog(ctx, s)
+	})
+}
+
+// many measures start, memory and rate with much to keep.
+func (r *sizeRun) many(ctx context.Context) error {
+	return r.on("many kept", func(s *benchStage) error {
+		if err := r.fill(ctx, s, r.Kept, r.Waiting); err != nil {
+			return err
+		}
+		return r.rate(ctx, s, r.Kept)
+	})
+}
+
+// rate starts the service on what is kept, and measures what it relays both ways, as the median of some runs.
+func (r *sizeRun) rate(ctx context.Context, s *benchStage, kept int) error {
+	took, err := s.serve(ctx)
+	if err != nil {
+		return err
+	}
+	r.add("s", took.Seconds(), "start, with %d conversations kept", kept)
+	r.addMemory(s, "memory after the start, with %d kept", kept)
+	if err := s.open(r.Chats); err != nil {
+		return err
+	}
+	plan := loadPlan{Chats: r.Chats, Senders: r.Senders, For: r.For}
+	rates := make([]float64, r.Runs)
+	for n := range rates {
+		row, err := s.relay(ctx, benchPhase{name: bothWays, employees: true, agents: true}, plan, r.spin)
+		if err != nil {
+			return err
+		}
+		rates[n] = row.delivered()
+	}
+	slices.Sort(rates)
+	r.add("messages/s", rates[len(rates)/2], "relay, both ways, with %d kept", kept)
+	r.addMemory(s, "memory after that, with %d kept", kept)
+	return nil
+}
+
+// backlog takes ServiceNow away, lets employees write, brings it back, and measures how fast what has waited is through.
+func (r *sizeRun) backlog(ctx context.Context, s *benchStage) error {
+	toServiceNow := benchPhase{name: "backlog", employees: true}
+	row, err := s.relay(ctx, toServiceNow, loadPlan{Chats: r.Chats, Senders: r.Senders, For: r.For}, r.spin)
+	if err != nil {
+		return err
+	}
+	live := row.delivered()
+	for _, o := range []peerOrder{{Do: "down"}, {Do: "reset"}} {
+		if _, err := s.now.ask(o); err != nil {
+			return err
+		}
+	}
+	if _, err := s.teams.ask(peerOrder{Do: "load", Load: loadPlan{Chats: r.Chats, Senders: r.Senders, For: time.Hour, Count: r.Backlog}}); err != nil {
+		return err
+	}
+	if err := r.written(ctx, s.teams); err != nil {
+		return err
+	}
+	if _, err := s.now.ask(peerOrder{Do: "up"}); err != nil {
+		return err
+	}
+	if err := awaitArrival(ctx, []*benchPeer{s.teams}, []*benchPeer{s.now}, r.spin); err != nil {
+		return err
+	}
+	a, err := s.now.ask(peerOrder{Do: "arrivals"})
+	if err != nil {
+		return err
+	}
+	rate := float64(a.Arrivals.Arrived) / a.Arrivals.Last.Sub(a.Arrivals.First).Seconds()
+	r.add("messages/s", live, "relay, to ServiceNow")
+	r.add("messages/s", rate, "a backlog of %d to ServiceNow", r.Backlog)
+	r.add("", float64(a.Arrivals.Missing+a.Arrivals.Repeated), "of it out of order, missing or repeated")
+	r.add("times", rate/live, "backlog to live")
+	return nil
+}
+
+// written waits until a peer has written all.
+func (r *sizeRun) written(ctx context.Context, p *benchPeer) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		reply, err := p.ask(peerOrder{Do: "state"})
+		if err != nil || !reply.State.Writing {
+			return err
+		}
+		r.spin(0)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// settleTime is how long what an opening left behind may take to be over, and freed memory to go back.
+const settleTime = 5 * time.Second
+
+func settle(ctx context.Context, s *benchStage, long time.Duration) error {
+	t := time.NewTimer(long)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-s.service.ended:
+		return fmt.Errorf("the service ended with %s", s.service.how())
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// newSizeBar turns while something is measured.
+func newSizeBar() *progressbar.ProgressBar {
+	return progressbar.NewOptions(-1,
+		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(isTerminal(os.Stderr)),
+		progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond),
+	)
+}
+
+func (r *sizeRun) spin(time.Duration) { _ = r.bar.Add(1) }
