@@ -498,6 +498,7 @@ func TestWebhookRefusesWhatDoesNotBelongTogether(t *testing.T) {
 		{"foreign bot", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, "somebody-else", d.chat.ID())}, 400},
 		{"foreign tenant", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars("another", app, d.chat.ID())}, 400},
 		{"foreign conversation", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, app, chat2.ID())}, 400},
+		{"another session within", map[string]any{"clientSessionId": c.SessionID, "clientVariables": map[string]any{"sessionId": c2.SessionID}}, 400},
 		{"request of another session", map[string]any{"clientSessionId": c.SessionID, "requestId": foreign}, 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
