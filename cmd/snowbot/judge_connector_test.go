@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -27,6 +28,7 @@ type (
 		Bot          string         `json:"bot"`
 		Tenant       string         `json:"tenant"`
 		Activity     map[string]any `json:"activity"`
+		More         bool           `json:"more"`
 	}
 	connectorAnswer struct{ Call, ID, Error string }
 )
@@ -36,6 +38,7 @@ type wireRequest struct {
 	Method, Token, ContentType string
 	Path                       []string // unescaped, so that %3A and : are one
 	HasBody                    bool
+	Body                       map[string]any
 }
 
 // A recorder is a service that answers everything alike and keeps what it was asked.
@@ -52,6 +55,9 @@ func newRecorder(t *testing.T) *recorder {
 		body, _ := io.ReadAll(req.Body)
 		x := wireRequest{Method: req.Method, Token: req.Header.Get("Authorization"), HasBody: len(body) > 0}
 		if x.HasBody {
+			if err := json.Unmarshal(body, &x.Body); err != nil {
+				t.Errorf("body %s: %v", body, err)
+			}
 			kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 			if err != nil || parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
 				t.Errorf("content type %q", req.Header.Get("Content-Type"))
@@ -97,7 +103,10 @@ func TestJudgeConnectorRequests(t *testing.T) {
 			theirs, ours := newRecorder(t), newRecorder(t)
 			for _, a := range node[connectorAnswer](t, "connector.mjs", nil, connectorCall{
 				ServiceURL: theirs.URL + service, Token: "t", Conversation: conversation, Member: member, Bot: "28:b", Tenant: "tenant",
-				Activity: map[string]any{"type": "message", "text": "hello"},
+				Activity: map[string]any{ // with what Microsoft's framework fills in, and our client by itself
+					"type": "message", "text": "hello", "from": map[string]any{"id": "28:b"}, "recipient": map[string]any{"id": member},
+					"conversation": map[string]any{"id": conversation, "tenantId": "tenant"},
+				},
 			}) {
 				if a.Error != "" {
 					t.Errorf("%s: %s", a.Call, a.Error)
@@ -114,7 +123,7 @@ func TestJudgeConnectorRequests(t *testing.T) {
 			_, err1 := c.Send(ctx, ref, a)
 			_, err2 := c.Reply(ctx, ref, sent, a)
 			err3 := c.Typing(ctx, ref)
-			err4 := c.Update(ctx, ref, sent, a)
+			err4 := c.Update(ctx, ref, sent, &adapter.Activity{Type: adapter.TypeMessage, Text: "changed"})
 			err5 := c.Delete(ctx, ref, sent)
 			_, err6 := c.Member(ctx, ref, member)
 			_, err7 := c.CreateConversation(ctx, ref.ServiceURL, adapter.ConversationParameters{
@@ -147,15 +156,26 @@ func TestJudgeEmulatedConnector(t *testing.T) {
 	for _, a := range node[connectorAnswer](t, "connector.mjs", nil, connectorCall{
 		ServiceURL: teams.ServiceURL(), Token: teams.AccessToken(), Conversation: chat.ID(), Member: mia.ID, Bot: teams.BotID(), Tenant: teams.TenantID(),
 		Activity: map[string]any{"type": "message", "text": "hello", "from": map[string]any{"id": teams.BotID()}, "conversation": map[string]any{"id": chat.ID()}},
+		More:     true,
 	}) {
-		if got[a.Call] = a; a.Error != "" {
-			t.Errorf("%s: %s", a.Call, a.Error)
+		got[a.Call] = a
+	}
+	ids := map[string]string{
+		"update": got["send"].ID, "member": mia.ID, "create": chat.ID(), "members": mia.ID, "paged members": mia.ID,
+		"typing": got["typing"].ID, "delete": "", "send": got["send"].ID, "reply": got["reply"].ID, "again": got["again"].ID,
+	}
+	refused := map[string]string{
+		"unknown conversation": "404 ConversationNotFound", "unknown member": "404 MemberNotFoundInConversation", "unknown activity": "404 ActivityNotFoundInConversation", "nothing to say": "400 BadSyntax",
+	}
+	for call, a := range got {
+		if id, ok := ids[call]; a.Error != refused[call] || ok && a.ID != id {
+			t.Errorf("%s: %+v, want id %q, error %q", call, a, id, refused[call])
 		}
 	}
-	if len(got) != 7 || got["send"].ID == "" || got["reply"].ID == "" || got["update"].ID != got["send"].ID || got["member"].ID != mia.ID || got["create"].ID != chat.ID() {
+	if len(got) != len(ids)+len(refused) || got["send"].ID == "" || got["reply"].ID == "" || got["again"].ID == "" {
 		t.Errorf("answers %v", got)
 	}
-	if m := chat.Messages(); len(m) != 1 || m[0].ID != got["reply"].ID {
+	if m := chat.Messages(); len(m) != 2 || m[0].ID != got["reply"].ID || m[1].ID != got["again"].ID {
 		t.Errorf("the chat shows %v", m)
 	}
 }
