@@ -26,10 +26,11 @@ const adminPath = "/api/admin"
 // adminLimit is how long one request of the admin API may take.
 const adminLimit = 10 * time.Second
 
-// adminRoutes adds the admin API to the router of the admin listener. Without a token there is none.
+// adminRoutes adds the admin API and the console to the router of the admin listener. Without a token there is neither.
 func adminRoutes(r *mux.Router, sv *service, token string) {
 	if token = strings.TrimSpace(token); token != "" {
 		r.PathPrefix(adminPath + "/").Handler(guarded(token, newAdminAPI(sv.store.Store, sv.log), sv.log))
+		consoleRoutes(r)
 	}
 }
 

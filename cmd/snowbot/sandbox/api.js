@@ -1,5 +1,5 @@
 // Commands of the page, and where their failures show.
-import { el } from './card.js';
+import { el } from './el.js';
 
 const toast = document.getElementById('toast');
 let timer = 0;

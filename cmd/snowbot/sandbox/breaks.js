@@ -1,5 +1,5 @@
 // The row of things that can be broken, and the banner that says what is broken now.
-import { el } from './card.js';
+import { el } from './el.js';
 import { post } from './api.js';
 
 const row = document.getElementById('breaks');

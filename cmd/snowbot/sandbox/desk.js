@@ -1,5 +1,6 @@
 // The agent's side: an inbox, a chat, and what is known of the employee.
-import { el, link } from './card.js';
+import { el } from './el.js';
+import { link } from './card.js';
 import { post, queue, composer, sync, follow, typingDots, clock, initials } from './api.js';
 
 const list = document.getElementById('chats');

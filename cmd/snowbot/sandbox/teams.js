@@ -1,5 +1,6 @@
 // The employee's side: a chat with the bot as Teams shows it.
-import { el, card, markdown } from './card.js';
+import { el } from './el.js';
+import { card, markdown } from './card.js';
 import { post, queue, composer, sync, follow, typingDots, clock, initials } from './api.js';
 
 const log = document.getElementById('employee-log');

@@ -1,5 +1,5 @@
 // The strip of requests at the bottom, newest first.
-import { el } from './card.js';
+import { el } from './el.js';
 
 const rows = document.getElementById('wire');
 const quiet = document.getElementById('wire-quiet');
