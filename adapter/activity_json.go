@@ -97,6 +97,20 @@ func valueEnd(b []byte, i int) int {
 	return i
 }
 
+// member returns the last value of that name in a valid JSON object, and null for anything else.
+func member(raw []byte, name string) []byte {
+	value := []byte("null")
+	if raw[0] != '{' {
+		return value
+	}
+	for m := objectMembers(raw); m.next(); {
+		if string(m.key) == name {
+			value = m.val
+		}
+	}
+	return value
+}
+
 func isNull(raw []byte) bool { return string(raw) == "null" }
 
 // unquote decodes a valid JSON string. Broken surrogates become U+FFFD.

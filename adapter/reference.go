@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 )
@@ -53,19 +54,15 @@ func isRoot(id string) bool {
 }
 
 // TenantID returns the Entra tenant that a comes from: conversation.tenantId, else
-// channelData.tenant.id, else "".
+// channelData.tenant.id, else "". Names match exactly, as in [DecodeActivity].
 func (a *Activity) TenantID() string {
 	if a.Conversation != nil && a.Conversation.TenantID != "" {
 		return a.Conversation.TenantID
 	}
-	var data struct {
-		Tenant json.RawMessage `json:"tenant"`
-	}
-	var tenant struct {
-		ID string `json:"id"`
-	}
-	if json.Unmarshal(a.ChannelData, &data) != nil || json.Unmarshal(data.Tenant, &tenant) != nil {
+	if !json.Valid(a.ChannelData) {
 		return ""
 	}
-	return tenant.ID
+	var id string
+	readString(&id, member(member(bytes.TrimSpace(a.ChannelData), "tenant"), "id"))
+	return id
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"snowbot/bot"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -135,11 +137,31 @@ func TestConfigRefusesUnknownKeys(t *testing.T) {
 	}
 }
 
+// FuzzConfig reads any file of settings: what is refused is refused with a reason, and what is taken makes sentences and rules that can be used.
 func FuzzConfig(f *testing.F) {
-	f.Add([]byte("limits:\n  maxWait: 5m\n"))
-	f.Add([]byte("texts: {de: {greeting: Hallo}}"))
-	f.Add([]byte("a: &a [*a]"))
-	f.Fuzz(func(_ *testing.T, raw []byte) {
-		_, _ = parseConfig(raw)
+	for _, s := range []string{
+		"limits:\n  maxWait: 5m\n", "texts: {de: {greeting: Hallo}}", "a: &a [*a]", "", "---\n---\n", "limits: {maxWait: 1e400s}", "phrases: [\"\", \"\\0\", &x y, *x]",
+		"topics:\n - {name: n, phrases: [p], context: {k: v}}\n", "texts: {en: {noticeJoined: \"{name} {name} {\"}}", "\xff\xfe", "context: {a: !!binary AA==}",
+		"x: &a [1,1,1]\ny: &b [*a,*a,*a]\nz: &c [*b,*b,*b]\n", "keep: {transcript: -1h}", "limits: 5", "limits: {maxWait: 5m, maxWait: 6m}",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c, err := parseConfig(raw)
+		if err != nil {
+			return
+		}
+		catalogue, err := bot.NewCatalogue(c.Texts)
+		if err != nil {
+			return
+		}
+		for _, code := range bot.TextLanguages() {
+			for _, key := range bot.TextKeys() {
+				if catalogue.For(code).Say(bot.TextKey(key), "a {name}", "b") == "" {
+					t.Errorf("%q in %s says nothing", key, code)
+				}
+			}
+		}
+		_ = c.rules(&settings{})
 	})
 }

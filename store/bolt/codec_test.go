@@ -68,6 +68,6 @@ func FuzzRows(f *testing.F) {
 		_, _ = decodeRecord(row)
 		_, _ = decodeLine(row)
 		_, _ = notBefore(row)
-		_, _, _, _ = parseMeta(append(row, make([]byte, metaSize)...))
+		_, _ = parseMeta(append(row, make([]byte, metaSize)...))
 	})
 }

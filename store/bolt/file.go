@@ -52,14 +52,13 @@ func openFile(o Options) (db *bbolt.DB, err error) {
 		options.InitialMmapSize = mapping
 	}
 	defer func() { err = orDamaged(o.Path, recover(), err) }()
-	db, err = bbolt.Open(o.Path, 0o600, options)
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is in use: another snowbot has the file open; stop it first, or use PostgreSQL to run several", o.Path)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%s cannot be written: %w; give this user the right to write the file and its directory", o.Path, err)
-	case err != nil:
-		return nil, fmt.Errorf("%s cannot be opened: %w", o.Path, err)
+	if !fresh {
+		if err := checkTree(o.Path, *options); err != nil {
+			return nil, err
+		}
+	}
+	if db, err = bbolt.Open(o.Path, 0o600, options); err != nil {
+		return nil, whyNot(o.Path, err)
 	}
 	if fresh {
 		if err := syncDir(dir); err != nil {
@@ -70,12 +69,46 @@ func openFile(o Options) (db *bbolt.DB, err error) {
 	return db, nil
 }
 
+// whyNot says why bbolt cannot open a file, and what helps.
+func whyNot(path string, err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%s is in use: another snowbot has the file open; stop it first, or use PostgreSQL to run several", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s cannot be written: %w; give this user the right to write the file and its directory", path, err)
+	}
+	return fmt.Errorf("%s cannot be opened: %w", path, err)
+}
+
+// checkTree looks at the pages of a file after a crash, while nobody writes it: read-only, bbolt looks at none.
+func checkTree(path string, options bbolt.Options) error {
+	options.ReadOnly = true
+	db, err := bbolt.Open(path, 0o600, &options)
+	if err != nil {
+		return whyNot(path, err)
+	}
+	defer db.Close()
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, ok := readMeta(f)
+	if !ok || m.freelist != noFreelist {
+		return nil
+	}
+	if err := checkPages(f, m); err != nil {
+		return damaged(path, err)
+	}
+	return nil
+}
+
 // orDamaged makes an error of a panic, which is how bbolt reports pages that make no sense.
 func orDamaged(path string, panicked any, err error) error {
 	if panicked == nil {
 		return err
 	}
-	return fmt.Errorf("%s is damaged (%v): restore the last backup", path, panicked)
+	return damaged(path, panicked)
 }
 
 // syncDir makes durable that a file is in a directory.
@@ -117,45 +150,51 @@ func checkFile(path string) (fresh bool, err error) {
 	if info.Size() == 0 {
 		return true, nil
 	}
-	pageSize, pages, ok := readMeta(f)
+	m, ok := readMeta(f)
 	if !ok {
 		return false, fmt.Errorf("%s is not a store of snowbot, or its first pages are damaged: set another path, or restore the last backup", path)
 	}
 	if info, err = f.Stat(); err != nil { // again, since its owner may make it grow meanwhile
 		return false, err
 	}
-	if want := pages * pageSize; info.Size() < want {
+	if want := m.pages * m.pageSize; info.Size() < want {
 		return false, fmt.Errorf("%s was cut short: it has %d bytes of %d; restore the last backup", path, info.Size(), want)
 	}
 	return false, nil
 }
 
-// readMeta returns the page size and the number of pages in use.
-func readMeta(f *os.File) (pageSize, pages int64, ok bool) {
-	var newest uint64
+// A meta is what a meta page says of the file.
+type meta struct {
+	pageSize, pages int64
+	root            uint64 // page of the bucket of buckets
+	freelist        uint64 // noFreelist when it has to be found by reading the pages
+	tx              uint64
+}
+
+// readMeta returns the valid meta page that was written last.
+func readMeta(f *os.File) (newest meta, ok bool) {
 	consider := func(at int64) {
 		b := make([]byte, pageHeader+metaSize)
 		if _, err := f.ReadAt(b, at); err != nil {
 			return
 		}
-		size, n, tx, valid := parseMeta(b[pageHeader:])
-		if valid && (!ok || tx > newest) {
-			pageSize, pages, newest, ok = size, n, tx, true
+		if m, valid := parseMeta(b[pageHeader:]); valid && (!ok || m.tx > newest.tx) {
+			newest, ok = m, true
 		}
 	}
 	consider(0)
 	if ok {
-		consider(pageSize)
-		return pageSize, pages, ok
+		consider(newest.pageSize)
+		return newest, ok
 	}
 	for at := int64(smallestPage); at <= largestPage && !ok; at *= 2 { // where the second is follows from the first
 		consider(at)
 	}
-	return pageSize, pages, ok
+	return newest, ok
 }
 
 // parseMeta reads a meta structure in the machine's byte order.
-func parseMeta(b []byte) (pageSize, pages int64, tx uint64, ok bool) {
+func parseMeta(b []byte) (meta, bool) {
 	order := binary.NativeEndian
 	h := fnv.New64a()
 	h.Write(b[:metaSize-8])
@@ -163,7 +202,9 @@ func parseMeta(b []byte) (pageSize, pages int64, tx uint64, ok bool) {
 	n := order.Uint64(b[40:])
 	if order.Uint32(b) != boltMagic || order.Uint32(b[4:]) != boltVersion || order.Uint64(b[56:]) != h.Sum64() ||
 		size < smallestPage || size > largestPage || n > 1<<40 {
-		return 0, 0, 0, false
+		return meta{}, false
 	}
-	return int64(size), int64(n), order.Uint64(b[48:]), true
+	return meta{
+		pageSize: int64(size), pages: int64(n), root: order.Uint64(b[16:]), freelist: order.Uint64(b[32:]), tx: order.Uint64(b[48:]),
+	}, true
 }
