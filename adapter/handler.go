@@ -14,9 +14,10 @@ import (
 
 // HandlerOptions configure the handler of POST /api/messages.
 type HandlerOptions struct {
-	// Verifier checks the Authorization header that came with an activity. Required; usually a *Verifier.
-	// Errors that are no *AuthError are answered 503.
+	// Verifier checks the Authorization header that came with an activity: by itself before a byte of the body is read,
+	// and then against the activity. Required; usually a *Verifier. Errors that are no *AuthError are answered 503.
 	Verifier interface {
+		Authenticate(ctx context.Context, authorization string) error
 		Verify(ctx context.Context, authorization string, a *Activity) error
 	}
 	// AppID is the Microsoft App ID: activities have to be for "28:<AppID>" or "<AppID>". Required.
@@ -32,6 +33,8 @@ type HandlerOptions struct {
 	// OnInvoke answers an invoke, within 5 seconds, which is the deadline of its ctx. It returns ErrNotImplemented for
 	// names that it does not know. When nil, every invoke is answered 501.
 	OnInvoke func(ctx context.Context, a *Activity) (InvokeResponse, error)
+	// OnGuess, if set, is called before a 401 is answered. It may wait, to slow down who guesses.
+	OnGuess func(ctx context.Context)
 	// ReadTimeout limits how long a body may take to arrive; 10 s when zero.
 	ReadTimeout time.Duration
 	Log         *slog.Logger
@@ -66,6 +69,7 @@ func NewHandler(o HandlerOptions) (http.Handler, error) {
 		receiver:   receiver{verifier: o.Verifier, appID: o.AppID, tenants: o.Tenants, hosts: o.Hosts, readTimeout: o.ReadTimeout},
 		onActivity: o.OnActivity,
 		onInvoke:   o.OnInvoke,
+		onGuess:    o.OnGuess,
 		log:        o.Log,
 	}
 	if err := h.check(); err != nil {
@@ -78,6 +82,7 @@ type handler struct {
 	receiver
 	onActivity func(context.Context, *Activity) error
 	onInvoke   func(context.Context, *Activity) (InvokeResponse, error)
+	onGuess    func(context.Context)
 	log        *slog.Logger
 }
 
@@ -88,7 +93,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a, err := h.receive(w, r)
 	if err != nil {
-		h.refuse(w, a, StatusOf(err), err)
+		status := StatusOf(err)
+		if status == http.StatusUnauthorized && h.onGuess != nil {
+			h.onGuess(r.Context())
+		}
+		h.refuse(w, a, status, err)
 		return
 	}
 	answer, err := h.handle(r.Context(), a)

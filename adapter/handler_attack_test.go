@@ -52,14 +52,39 @@ func TestHandlerBoundsTheBody(t *testing.T) {
 			t.Errorf("%s: %d bytes were read of a body that is too large", tt.name, body.read)
 		}
 	}
-	body := &endless{}
-	w := d.post(t, "", func(r *http.Request) {
-		r.Body, r.ContentLength = io.NopCloser(body), -1
-		r.Header.Set("Authorization", "Bearer x")
-	})
-	wantStatus(t, w, 401)
-	if body.read != 0 {
-		t.Errorf("%d bytes were read without a token", body.read)
+}
+
+// Whoever has no token of Microsoft's cannot make us hold anything of theirs.
+func TestHandlerReadsNothingBeforeTheTokenIsProven(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, nil)
+	other := newToken(t, d.clock, func(s *tokenSpec) { s.key = 1 })
+	for name, token := range map[string]string{"junk": "x", "the shape of a token": "e30.e30.AAAA", "another key's": other} {
+		body := &endless{}
+		w := d.post(t, "", func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(body), -1
+			r.Header.Set("Authorization", "Bearer "+token)
+		})
+		wantStatus(t, w, 401)
+		if body.read != 0 {
+			t.Errorf("%s: %d bytes were read", name, body.read)
+		}
+	}
+}
+
+func TestHandlerTellsOfGuesses(t *testing.T) {
+	t.Parallel()
+	told := 0
+	d := newDoor(t, func(o *adapter.HandlerOptions) { o.OnGuess = func(context.Context) { told++ } })
+	message := doorJSON(t, newActivity(nil))
+	wantStatus(t, d.post(t, message, nil), 200)
+	wantStatus(t, d.post(t, "", nil), 400)
+	if told != 0 {
+		t.Errorf("%d guesses with a good token", told)
+	}
+	wantStatus(t, d.post(t, message, func(r *http.Request) { r.Header.Set("Authorization", "Bearer a.b.c") }), 401)
+	if told != 1 {
+		t.Errorf("a bad token was told of %d times", told)
 	}
 }
 

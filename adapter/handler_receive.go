@@ -37,6 +37,7 @@ func badRequest(reason string) *RequestError {
 // A receiver turns an HTTP request into an activity that may be believed.
 type receiver struct {
 	verifier interface {
+		Authenticate(ctx context.Context, authorization string) error
 		Verify(ctx context.Context, authorization string, a *Activity) error
 	}
 	appID       string
@@ -62,7 +63,7 @@ func (rc *receiver) check() error {
 
 // receive reads, decodes and verifies the activity of r. It may return the activity together with
 // an error, for the ids to be logged. The error is an *AuthError or a *RequestError. w may be nil; then
-// the time limit is the server's. The body is not read before the header has the shape of a token.
+// the time limit is the server's. Nothing of the body is read before the token has proved to be Microsoft's.
 func (rc *receiver) receive(w http.ResponseWriter, r *http.Request) (*Activity, error) {
 	if r.Method != http.MethodPost {
 		return nil, &RequestError{Status: http.StatusMethodNotAllowed, Reason: "wrong method"}
@@ -73,8 +74,8 @@ func (rc *receiver) receive(w http.ResponseWriter, r *http.Request) (*Activity, 
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(rc.readTimeout))
 	}
 	authorization := strings.Join(r.Header.Values("Authorization"), ", ") // several have no shape that passes
-	if _, refused := bearer(authorization); refused != nil {
-		return nil, refused
+	if err := rc.verifier.Authenticate(r.Context(), authorization); err != nil {
+		return nil, err
 	}
 	body, err := readBody(w, r)
 	if err != nil {
@@ -139,7 +140,7 @@ func (rc *receiver) admit(a *Activity) error {
 		ids = append(ids, a.From.ID, a.From.AADObjectID)
 	}
 	for _, id := range ids { // they become keys of the store
-		if len(id) > maxID || strings.ContainsFunc(id, unicode.IsControl) {
+		if len(id) > maxID || strings.ContainsFunc(id, unprintable) {
 			return badRequest("malformed id")
 		}
 	}
@@ -148,6 +149,9 @@ func (rc *receiver) admit(a *Activity) error {
 	}
 	return nil
 }
+
+// unprintable reports whether r could change how a line of a log reads: control characters, and marks of direction.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // logID makes an id that nobody vouches for fit for a log line.
 func logID(id string) string {

@@ -16,6 +16,7 @@ var _ core.Adapter = (*Adapter)(nil)
 // AdapterOptions configure an Adapter. The fields mean what they mean in HandlerOptions.
 type AdapterOptions struct { //nolint:revive // they are the options of Adapter
 	Verifier interface {
+		Authenticate(ctx context.Context, authorization string) error
 		Verify(ctx context.Context, authorization string, a *Activity) error
 	}
 	// Connector sends; usually a *Connector. Required.

@@ -117,11 +117,7 @@ func (v *Verifier) Ready() bool { return v.keys.set.Load() != nil }
 // A token that was verified is remembered until it expires, as long as its key is in the key set:
 // each use looks the key up anew, so a key that Microsoft withdraws takes its tokens with it.
 func (v *Verifier) Verify(ctx context.Context, authorization string, a *Activity) error {
-	raw, refused := afterScheme(authorization)
-	if refused != nil {
-		return refused
-	}
-	p, refused := v.prove(ctx, raw)
+	p, refused := v.bearer(ctx, authorization)
 	if refused != nil {
 		return refused
 	}
@@ -129,6 +125,24 @@ func (v *Verifier) Verify(ctx context.Context, authorization string, a *Activity
 		return refused
 	}
 	return nil
+}
+
+// Authenticate does the part of Verify that does not need the activity, so that nothing is read of whom Microsoft has
+// given no token. Any error is an *[AuthError].
+func (v *Verifier) Authenticate(ctx context.Context, authorization string) error {
+	if _, refused := v.bearer(ctx, authorization); refused != nil {
+		return refused
+	}
+	return nil
+}
+
+// bearer returns what the token of an Authorization header grants.
+func (v *Verifier) bearer(ctx context.Context, authorization string) (proven, *AuthError) {
+	raw, refused := afterScheme(authorization)
+	if refused != nil {
+		return proven{}, refused
+	}
+	return v.prove(ctx, raw)
 }
 
 // proven is what a token with a valid signature grants.

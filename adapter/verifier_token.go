@@ -12,17 +12,7 @@ import (
 // maxToken is the longest token looked at, in bytes. Real ones have about 1 KiB.
 const maxToken = 16 << 10
 
-// bearer returns the token of an Authorization header. It accepts the scheme "Bearer", one space,
-// and three base64url segments, and nothing else.
-func bearer(authorization string) (string, *AuthError) {
-	raw, refused := afterScheme(authorization)
-	if refused == nil {
-		refused = checkShape(raw)
-	}
-	return raw, refused
-}
-
-// afterScheme returns what follows the scheme, of whatever shape.
+// afterScheme returns what follows the scheme "Bearer" and one space, of whatever shape.
 func afterScheme(authorization string) (string, *AuthError) {
 	raw, ok := strings.CutPrefix(authorization, "Bearer ")
 	switch {
@@ -36,6 +26,7 @@ func afterScheme(authorization string) (string, *AuthError) {
 	return raw, nil
 }
 
+// checkShape wants three base64url segments and nothing else.
 func checkShape(raw string) *AuthError {
 	segments := strings.SplitN(raw, ".", 4)
 	if len(segments) != 3 {

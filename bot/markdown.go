@@ -70,6 +70,7 @@ func htmlToMarkdown(raw string, resolve resolver) string {
 func simpleHTML(safe string, resolve resolver) string {
 	var b strings.Builder
 	cells := 0 // of the row so far
+	link := false
 	z := html.NewTokenizer(strings.NewReader(safe))
 	for z.Next() != html.ErrorToken {
 		t := z.Token()
@@ -77,8 +78,11 @@ func simpleHTML(safe string, resolve resolver) string {
 		case atom.A:
 			if opens {
 				t.Attr = absolute(t.Attr, "href", resolve)
+				link = len(t.Attr) > 0
 			}
-			b.WriteString(t.String())
+			if link {
+				b.WriteString(t.String())
+			}
 		case atom.Img:
 			b.WriteString(pictureLink(t, resolve))
 		case atom.Tr, atom.Caption:
