@@ -176,9 +176,11 @@ func (s *settings) credentials(cloud adapter.Cloud, log *slog.Logger) adapter.Cr
 
 // routes makes the two handlers.
 func (sv *service) routes(s *settings, hosts adapter.HostPolicy, registry *prometheus.Registry) error {
+	guesses := &adminGuard{now: time.Now}
 	messages, err := adapter.NewHandler(adapter.HandlerOptions{
 		Verifier: sv.verifier, AppID: s.AppID, Tenants: s.tenants(), Hosts: hosts,
 		OnActivity: sv.bot.Activity, OnInvoke: sv.bot.Invoke, Log: sv.log,
+		OnGuess: func(ctx context.Context) { guesses.failed(ctx) },
 	})
 	if err != nil {
 		return err
@@ -289,13 +291,15 @@ func (sv *service) exitLate() {
 }
 
 func (sv *service) server(h http.Handler) *http.Server {
-	return &http.Server{
+	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(sv.log.Handler(), slog.LevelDebug),
 	}
+	(&lobby{most: mostWaiting}).guard(s)
+	return s
 }
 
 func (sv *service) close() {
