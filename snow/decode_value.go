@@ -81,15 +81,15 @@ func scalar(v any) string {
 	}
 }
 
-// identifier reads an id. Control characters, which no store need take, become U+FFFD, and a longer one than
-// maxIdentifier is cut: neither matches anything then, where "" would count as absent.
+// identifier reads an id. Control characters, which no store need take, and marks that change how a line of a log reads
+// become U+FFFD, and a longer one than maxIdentifier is cut: neither matches anything then, where "" would count as absent.
 func identifier(v any) string {
 	s := strings.TrimSpace(scalar(v))
 	if len(s) > maxIdentifier {
 		s = strings.ToValidUTF8(s[:maxIdentifier-utf8.UTFMax], "") + string(utf8.RuneError)
 	}
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if !unicode.IsPrint(r) {
 			return utf8.RuneError
 		}
 		return r
