@@ -2,14 +2,9 @@ package adapter_test
 
 import (
 	"encoding/json"
-	"errors"
-	"net/http"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
-
-	"snowbot/adapter"
 )
 
 // FuzzChannelData puts any JSON where Teams keeps its own data: it comes back as it was, and the tenant is read from the
@@ -85,95 +80,6 @@ func FuzzAttachment(f *testing.F) {
 			if squashed := strings.Join(strings.Fields(words), ""); !strings.Contains(squashed, w) && !strings.Contains(w, "<") {
 				t.Errorf("%q is lost from %q: %q", w, a.Text, words)
 			}
-		}
-	})
-}
-
-// FuzzConnectorAnswer answers a send with any status, body and Retry-After: the send has succeeded, or there is an *Error that repeats
-// nothing of what came, and asks for a bounded wait.
-func FuzzConnectorAnswer(f *testing.F) {
-	for _, s := range []struct {
-		status     uint16
-		retryAfter string
-		body       string
-	}{
-		{201, "", `{"id":"1"}`},
-		{200, "", ""},
-		{202, "", "null"},
-		{200, "", `{"id":5}`},
-		{200, "", "<html>"},
-		{201, "", `{"id":"` + strings.Repeat("x", 999) + `"}`},
-		{429, "7", `{"error":{"code":"429","message":"{\"subCode\":\"X\"}"}}`},
-		{503, "1e99", ""},
-		{429, "-5", ""},
-		{429, "NaN", ""},
-		{503, "Wed, 21 Oct 2099 07:28:00 GMT", ""},
-		{403, "", `{"error":{"code":"Forbidden","innerHttpError":{"body":{"code":"a secret sentence"}}}}`},
-		{307, "", ""},
-		{401, "", `{"code":401}`},
-		{403, "", `{"error":{"code":"InvalidBotApiHost"}}`},
-		{412, "", strings.Repeat(`{"error":`, 2000)},
-		{500, "", "\xff"},
-	} {
-		f.Add(s.status, s.retryAfter, s.body)
-	}
-	var status int
-	var retryAfter, body string
-	c := openConnector(f, func(o *adapter.ConnectorOptions) {
-		o.GCCServiceURL = "http://127.0.0.1:2/gcc"
-		o.HTTP = &http.Client{Transport: endpointFunc(func(*http.Request) (int, string, http.Header) {
-			return status, body, http.Header{"Retry-After": {retryAfter}}
-		})}
-	})
-	ref := adapter.Reference{ServiceURL: "http://127.0.0.1:1/emea/", ConversationID: "a:1"}
-	f.Fuzz(func(t *testing.T, s uint16, r, b string) {
-		status, retryAfter, body = 200+int(s)%400, r, b
-		id, err := c.Send(t.Context(), ref, &adapter.Activity{Text: "hello"})
-		var e *adapter.Error
-		switch {
-		case err == nil && status/100 != 2:
-			t.Errorf("status %d taken for a success", status)
-		case err == nil:
-			return
-		case !errors.As(err, &e) || id != "":
-			t.Fatalf("%T, id %q", err, id)
-		case len(err.Error()) > 300 || strings.Contains(err.Error(), "secret sentence"):
-			t.Errorf("the error repeats the answer: %s", err)
-		case e.RetryAfter < 0 || e.RetryAfter > time.Hour:
-			t.Errorf("Retry-After %q is %v", r, e.RetryAfter)
-		}
-	})
-}
-
-// FuzzTokenAnswer answers a request for a token: there is a token that can stand in a header, or an *Error that repeats nothing of the
-// answer.
-func FuzzTokenAnswer(f *testing.F) {
-	for _, body := range []string{
-		granted("t", 3600), `{"access_token":"a\nb"}`, `{"access_token":"a","expires_in":"-5"}`, `{"access_token":"a","expires_in":1e999}`, `{"access_token":5}`,
-		`{"access_token":"a","expires_on":"9999999999999"}`, "null", "", "[]", `{"error":"invalid_client","error_description":"AADSTS7000215: a secret sentence"}`,
-		`{"error_codes":["x"],"error":{"a":1}}`, `{"error_codes":[700016]}`, "<html>", "\xff",
-	} {
-		f.Add(uint16(0), body)
-		f.Add(uint16(200), body)
-	}
-	f.Fuzz(func(t *testing.T, s uint16, body string) {
-		status := 200 + int(s)%400
-		source, err := adapter.NewTokenSource(adapter.Credentials{
-			AppID: "app", TenantID: "tenant", Password: "password", TokenURL: "http://127.0.0.1:1/token",
-			HTTP: &http.Client{Transport: endpointFunc(func(*http.Request) (int, string, http.Header) { return status, body, nil })},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := source.Token(t.Context())
-		var e *adapter.Error
-		switch {
-		case err == nil && (status != 200 || token == "" || strings.Trim(token, " \r\n\t\x00") != token || strings.ContainsAny(token, "\r\n")):
-			t.Errorf("status %d, %q gives the token %q", status, body, token)
-		case err != nil && (!errors.As(err, &e) || token != ""):
-			t.Errorf("%T, token %q", err, token)
-		case err != nil && (len(err.Error()) > 250 || strings.Contains(err.Error(), "secret sentence")):
-			t.Errorf("the error repeats the answer: %s", err)
 		}
 	})
 }
