@@ -319,6 +319,7 @@ func TestServiceRefusesAttacks(t *testing.T) {
 		{"messages, no type", messages, good, `{}`, 400},
 		{"messages, 10 MB", messages, good, `{"type":"message","text":"` + strings.Repeat("x", 10<<20) + `"}`, 413},
 		{"messages, many brackets", messages, good, strings.Repeat("[", 200_000), 400},
+		{"messages, a million brackets", messages, good, strings.Repeat("[", 1_000_000), 413},
 	} {
 		for range 3 {
 			if got := r.post(tt.path, tt.auth, tt.body); got != tt.want && (got != 0 || tt.want != 413) { // a server may hang up on what is too large
@@ -327,10 +328,14 @@ func TestServiceRefusesAttacks(t *testing.T) {
 		}
 	}
 	// A sender of one byte a second is cut off, and others are served meanwhile.
-	slow := r.slowSender(webhook, "Bearer "+rigSecret)
+	slow := map[string]func() (int, time.Duration){
+		webhook: r.slowSender(webhook, "Bearer "+rigSecret), messages: r.slowSender(messages, good),
+	}
 	r.says("served meanwhile")
-	if status, took := slow(); status != http.StatusRequestTimeout || took > 15*time.Second {
-		t.Errorf("slow sender: status %d after %v, want 408 after 10 s", status, took)
+	for path, answer := range slow {
+		if status, took := answer(); status != http.StatusRequestTimeout || took > 15*time.Second {
+			t.Errorf("slow sender to %s: status %d after %v, want 408 after 10 s", path, status, took)
+		}
 	}
 	if after := r.memory(); after > before+64<<20 {
 		t.Errorf("memory went from %d MB to %d MB", before>>20, after>>20)
