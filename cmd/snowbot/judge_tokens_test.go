@@ -65,10 +65,11 @@ func TestJudgeTokens(t *testing.T) {
 		why      string // we differ
 	}{
 		{name: "good", want: door{in, in, in}},
-		{name: "expired 4 min 50 s ago", claims: after("exp", -290*time.Second), want: door{in, in, in}},
+		// All allow five minutes, to the second in the tests of the verifier; here a minute is left for a slow machine.
+		{name: "expired 4 min ago", claims: after("exp", -4*time.Minute), want: door{in, in, in}},
 		{name: "expired 5 min 10 s ago", claims: after("exp", -310*time.Second), want: door{out, out, out}},
 		{name: "valid in 1 min", claims: after("nbf", time.Minute), want: door{in, in, in}},
-		{name: "valid in 5 min 10 s", claims: after("nbf", 310*time.Second), want: door{out, out, out}},
+		{name: "valid in 6 min", claims: after("nbf", 6*time.Minute), want: door{out, out, out}},
 		{name: "no expiry", claims: claim("exp", nil), want: door{out, in, in}, why: loose},
 		{name: "wrong issuer", claims: claim("iss", "https://evil.example"), want: door{out, out, out}},
 		{name: "issuer of another cloud", claims: claim("iss", "https://api.botframework.us"), want: door{out, out, out}},
