@@ -30,7 +30,7 @@ test: $(JUDGES)/node_modules/.package-lock.json
 	$(GO) mod verify
 	@mkdir -p bin && rm -f $(SENT)
 	CGO_ENABLED=1 ADAPTERTEST_SENT=$(SENT) $(GO) test -race -timeout 20m ./...
-	PATH=$(JUDGES)/node_modules/.bin:$$PATH node $(JUDGES)/all.mjs $(SENT)
+	PATH="$$(echo $(CURDIR)/$(JUDGES)/node_modules/node-*/bin):$$PATH" node $(JUDGES)/all.mjs $(SENT)
 
 e2e: $(JUDGES)/node_modules/.package-lock.json
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-color-emoji >/dev/null; }
