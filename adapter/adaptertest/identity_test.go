@@ -273,6 +273,12 @@ func TestTokenEndpoint(t *testing.T) {
 		{"other audience", c.TokenURL(), asserted(func(_, p map[string]any) { p["aud"] = c.URL() }), 401, 700027},
 		{"other issuer", c.TokenURL(), asserted(func(_, p map[string]any) { p["iss"] = "other" }), 401, 700027},
 		{"expired assertion", c.TokenURL(), asserted(func(_, p map[string]any) { p["exp"] = 1 }), 401, 700027},
+		{"other subject", c.TokenURL(), asserted(func(_, p map[string]any) { p["sub"] = "other" }), 401, 700027},
+		{"assertion without an id", c.TokenURL(), asserted(func(_, p map[string]any) { delete(p, "jti") }), 401, 700027},
+		{"assertion of the future", c.TokenURL(), asserted(func(_, p map[string]any) { p["nbf"] = time.Now().Add(time.Hour).Unix() }), 401, 700027},
+		{"assertion of another algorithm", c.TokenURL(), asserted(func(h, _ map[string]any) { h["alg"] = "RS512" }), 401, 700027},
+		{"forged assertion with PSS", c.TokenURL(), form("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion",
+			assertion(func(h, _ map[string]any) { h["alg"] = "PS256" })+"AAAA"), 401, 700027},
 		{"junk assertion", c.TokenURL(), form("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", "junk"), 401, 700027},
 		{"forged assertion", c.TokenURL(), form("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", assertion(func(_, _ map[string]any) {})+"AAAA"), 401, 700027},
 	} {
