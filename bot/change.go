@@ -155,11 +155,15 @@ func (c *change) join(id, name string) {
 	s.Phase, s.Joined, s.Spoke, s.Asked = connected, c.now, c.now, false
 	s.AgentID, s.AgentName = id, name
 	c.turn.Move = append(c.turn.Move, store.Move{From: store.Held, To: store.ToServiceNow})
-	if name == "" {
-		c.notice(c.texts().Say(TextNoticeJoinedUnnamed))
-	} else {
-		c.notice(c.texts().Say(TextNoticeJoined, name))
+	t := c.texts()
+	told := t.Say(TextNoticeJoinedUnnamed)
+	if name != "" {
+		told = t.Say(TextNoticeJoined, name)
 	}
+	if kind := c.state.Ref.ConversationType; kind != "" && kind != adapter.Personal {
+		told += " " + t.Say(TextNoticeMention)
+	}
+	c.notice(told)
 	c.showCard()
 	c.count("joined", "")
 }

@@ -404,6 +404,25 @@ func TestOnePersonOneSession(t *testing.T) {
 	}
 }
 
+// In a group the agent reads only what mentions the bot: whoever talks there has to know.
+func TestWhoTalksInAGroupIsAskedToMention(t *testing.T) {
+	t.Parallel()
+	const please = "Please mention me in each message here"
+	d := open(t)
+	c := d.connect()
+	d.settles()
+	if raw, _ := json.Marshal(d.chat.Messages()); strings.Contains(string(raw), please) {
+		t.Error("asked to mention the bot in a chat with nobody else")
+	}
+	if err := d.snow.End(d.within(), c.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	d.sees("has ended the chat")
+	d.chat = d.teams.Group(d.mia, d.teams.AddUser(adaptertest.User{Name: "Noa Berg"}))
+	d.connect()
+	d.sees(please)
+}
+
 func TestUninstallingEndsTheSession(t *testing.T) {
 	t.Parallel()
 	d := open(t)

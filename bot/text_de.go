@@ -32,6 +32,7 @@ var textsGerman = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} ist jetzt im Chat. Ihre Nachrichten gehen nun direkt dorthin.",
 	TextNoticeJoinedUnnamed:       "Ein Mitarbeiter ist jetzt im Chat. Ihre Nachrichten gehen nun direkt dorthin.",
+	TextNoticeMention:             "Bitte erwähnen Sie mich hier in jeder Nachricht, sonst sehe ich sie womöglich nicht.",
 	TextNoticeTransferred:         "Sie sprechen jetzt mit {name}.",
 	TextNoticeEndedByAgent:        "Der Mitarbeiter hat den Chat beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeEndedByEmployee:     "Sie haben den Chat beendet. Sie sprechen wieder mit dem Bot.",

@@ -32,6 +32,7 @@ var textsEnglish = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} has joined the chat. Your messages now go to them.",
 	TextNoticeJoinedUnnamed:       "A live agent has joined the chat. Your messages now go to them.",
+	TextNoticeMention:             "Please mention me in each message here, or I may not see it.",
 	TextNoticeTransferred:         "You are now talking to {name}.",
 	TextNoticeEndedByAgent:        "The live agent has ended the chat. You are talking to the bot again.",
 	TextNoticeEndedByEmployee:     "You have ended the chat. You are talking to the bot again.",

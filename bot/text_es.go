@@ -32,6 +32,7 @@ var textsSpanish = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} se ha unido al chat. Lo que escribas ahora le llegará.",
 	TextNoticeJoinedUnnamed:       "Un agente se ha unido al chat. Lo que escribas ahora le llegará.",
+	TextNoticeMention:             "Mencióname aquí en cada mensaje; si no, puede que no lo vea.",
 	TextNoticeTransferred:         "Ahora hablas con {name}.",
 	TextNoticeEndedByAgent:        "El agente ha terminado el chat. Vuelves a hablar con el bot.",
 	TextNoticeEndedByEmployee:     "Has terminado el chat. Vuelves a hablar con el bot.",

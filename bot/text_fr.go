@@ -32,6 +32,7 @@ var textsFrench = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} a rejoint le chat. Vos messages lui parviennent maintenant directement.",
 	TextNoticeJoinedUnnamed:       "Un agent a rejoint le chat. Vos messages lui parviennent maintenant directement.",
+	TextNoticeMention:             "Mentionnez-moi ici dans chaque message, sinon je risque de ne pas le voir.",
 	TextNoticeTransferred:         "Vous parlez maintenant avec {name}.",
 	TextNoticeEndedByAgent:        "L'agent a terminé le chat. Vous parlez de nouveau avec le bot.",
 	TextNoticeEndedByEmployee:     "Vous avez terminé le chat. Vous parlez de nouveau avec le bot.",

@@ -32,6 +32,7 @@ var textsItalian = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} è entrato in chat. I tuoi messaggi ora arrivano a questa persona.",
 	TextNoticeJoinedUnnamed:       "Un operatore è entrato in chat. I tuoi messaggi ora arrivano a questa persona.",
+	TextNoticeMention:             "Menzionami qui in ogni messaggio, altrimenti potrei non vederlo.",
 	TextNoticeTransferred:         "Ora parli con {name}.",
 	TextNoticeEndedByAgent:        "L'operatore ha terminato la chat. Ora parli di nuovo con il bot.",
 	TextNoticeEndedByEmployee:     "Hai terminato la chat. Ora parli di nuovo con il bot.",

@@ -32,6 +32,7 @@ var textsJapanese = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} さんが参加しました。これからのメッセージは担当者に届きます。",
 	TextNoticeJoinedUnnamed:       "担当者が参加しました。これからのメッセージは担当者に届きます。",
+	TextNoticeMention:             "ここではメッセージごとに私をメンションしてください。メンションがないと届かないことがあります。",
 	TextNoticeTransferred:         "担当が {name} さんに代わりました。",
 	TextNoticeEndedByAgent:        "担当者がチャットを終了しました。ここからはボットがお答えします。",
 	TextNoticeEndedByEmployee:     "チャットを終了しました。ここからはボットがお答えします。",

@@ -37,6 +37,7 @@ const (
 	TextButtonTalkToPerson        TextKey = "buttonTalkToPerson"
 	TextNoticeJoined              TextKey = "noticeJoined" // {name}
 	TextNoticeJoinedUnnamed       TextKey = "noticeJoinedUnnamed"
+	TextNoticeMention             TextKey = "noticeMention"     // a group: what does not mention the bot may not reach it
 	TextNoticeTransferred         TextKey = "noticeTransferred" // {name}
 	TextNoticeEndedByAgent        TextKey = "noticeEndedByAgent"
 	TextNoticeEndedByEmployee     TextKey = "noticeEndedByEmployee"

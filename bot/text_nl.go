@@ -32,6 +32,7 @@ var textsDutch = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} is nu in de chat. Je berichten gaan vanaf nu rechtstreeks daarheen.",
 	TextNoticeJoinedUnnamed:       "Een medewerker is nu in de chat. Je berichten gaan vanaf nu rechtstreeks daarheen.",
+	TextNoticeMention:             "Vermeld me hier in elk bericht, anders zie ik het misschien niet.",
 	TextNoticeTransferred:         "Je praat nu met {name}.",
 	TextNoticeEndedByAgent:        "De medewerker heeft de chat beëindigd. Je praat weer met de bot.",
 	TextNoticeEndedByEmployee:     "Je hebt de chat beëindigd. Je praat weer met de bot.",

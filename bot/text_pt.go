@@ -32,6 +32,7 @@ var textsPortuguese = map[TextKey]string{
 
 	TextNoticeJoined:              "{name} entrou no chat. O que você escrever agora vai para essa pessoa.",
 	TextNoticeJoinedUnnamed:       "Um atendente entrou no chat. O que você escrever agora vai para essa pessoa.",
+	TextNoticeMention:             "Mencione-me aqui em cada mensagem; caso contrário, posso não vê-la.",
 	TextNoticeTransferred:         "Agora você está falando com {name}.",
 	TextNoticeEndedByAgent:        "O atendente encerrou o chat. Você está falando com o bot de novo.",
 	TextNoticeEndedByEmployee:     "Você encerrou o chat. Você está falando com o bot de novo.",

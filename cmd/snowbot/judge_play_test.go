@@ -276,6 +276,7 @@ func (y *play) talksInAGroup() {
 	c := y.queued()
 	y.must(y.snow.Accept(y.within(), c.ID, "Sam Ortiz"))
 	y.sees(playGroup, at, "has joined the chat")
+	y.sees(playGroup, at, english(bot.TextNoticeMention))
 	y.mentions(false, "not for the bot")
 	y.mentions(true, "in front of everybody")
 	y.hears(c, "in front of everybody")
