@@ -167,3 +167,27 @@ func TestAnAddressGoesAsTheInstanceSpellsIt(t *testing.T) {
 		t.Errorf("emailId = %v, userId = %v; want the instance's spelling, and the roster's", r["emailId"], r["userId"])
 	}
 }
+
+// What was said before the last agent left has been in an agent's hands.
+func TestTheNextAgentIsToldWhatWasSaidSinceTheLast(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.says("my payslip is wrong")
+	c := d.connect()
+	if err := d.snow.End(d.within(), c.ID, "bye"); err != nil {
+		t.Fatal(err)
+	}
+	d.sees("has ended the chat")
+	d.says("and my screen flickers")
+	d.settles()
+	d.says("agent please")
+	var said []string
+	for _, l := range d.waits(snowtest.StateQueued).History {
+		if !l.Bot {
+			said = append(said, l.Text)
+		}
+	}
+	if !slices.Equal(said, []string{"and my screen flickers"}) {
+		t.Errorf("the second agent's history says %q, want what came after the first", said)
+	}
+}

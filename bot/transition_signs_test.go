@@ -121,6 +121,9 @@ func TestEverySignOfEnding(t *testing.T) {
 			if told != tt.told {
 				t.Errorf("ServiceNow is told of the end: %t, want %t", told, tt.told)
 			}
+			if p := w.state().past(id); p != nil && p.ByEmployee {
+				t.Error("words on their way would go to ServiceNow's own bot")
+			}
 			before = len(w.all)
 			w.do(posted(t, id, tt.raw))
 			for _, o := range w.all[before:] {

@@ -417,6 +417,32 @@ func TestSomethingHeardIsNoSilence(t *testing.T) {
 	}
 }
 
+func TestAFileIsToldToBothSides(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.connect()
+	e := words("see here", IntentNone)
+	e.files = true
+	var agent, employee string
+	for _, o := range w.do(e) {
+		b, err := decodeBody(o.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Direction == store.ToServiceNow {
+			agent = b.Text
+		} else if b.Activity != nil {
+			employee = b.Activity.Text
+		}
+	}
+	if want := "see here\n\n" + TextsFor("en").Say(TextAttachmentNotRelayed); agent != want {
+		t.Errorf("the agent is told %q, want %q", agent, want)
+	}
+	if want := TextsFor("en").Say(TextFileNotRelayed); employee != want {
+		t.Errorf("the employee is told %q, want %q", employee, want)
+	}
+}
+
 func TestARepeatedPostBringsNoOldName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
