@@ -149,9 +149,9 @@ func (b *browser) write(selector, text string) {
 	b.must(order{Do: "type", Selector: selector, Text: text})
 }
 
-func (b *browser) press(key string) {
+func (b *browser) enter() {
 	b.t.Helper()
-	b.must(order{Do: "press", Key: key})
+	b.must(order{Do: "press", Key: "Enter"})
 }
 
 func (b *browser) choose(selector, value string) {

@@ -24,7 +24,7 @@ func (w sandboxWindow) writes(text string) { w.t.Helper(); w.send("agent", text)
 func (w sandboxWindow) send(who, text string) {
 	w.t.Helper()
 	w.write(byID(who+"-input"), text)
-	w.press("Enter")
+	w.enter()
 }
 
 // asks has the employee ask for a person.
@@ -82,7 +82,7 @@ func (w sandboxWindow) talks() {
 	w.see(deskLog + `text=It says *nothing* & <b>stays</b> grey`)
 	w.typesUntilSeen("One moment")
 	w.shoot("agent types")
-	w.press("Enter")
+	w.enter()
 	w.see(teamsLog + `text=One moment`)
 	w.everyItem()
 	w.says("to be changed")
