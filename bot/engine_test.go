@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -357,6 +358,29 @@ func TestWordsAfterASilenceAreOfferedAnotherChat(t *testing.T) {
 		e.passes(time.Second)
 		if len(e.teams.tried("chat", "Hi!")) != 1 {
 			t.Error("the bot does not answer after the offer")
+		}
+	})
+}
+
+func TestASendThatPanicsIsAFailedAttempt(t *testing.T) {
+	bubble(t, bot.Rules{Ticks: true}, func(e *engine) {
+		session := e.connect("chat")
+		left := 2
+		e.teams.failing(func(_, text string) error {
+			if text == "hello" && left > 0 {
+				left--
+				panic("a mistake")
+			}
+			return nil
+		})
+		e.answers(session, "hello")
+		e.answers(session, "behind")
+		e.passes(10 * time.Second)
+		if shown := e.teams.tried("chat", ""); !slices.Contains(shown, "hello") || shown[len(shown)-1] != "behind" {
+			t.Errorf("Teams shows %q", shown)
+		}
+		if n := e.metric("snowbot_conversation_events_total", "panics"); n != 2 {
+			t.Errorf("%v panics were counted, want 2", n)
 		}
 	})
 }

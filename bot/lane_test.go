@@ -3,6 +3,8 @@ package bot
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -62,5 +64,70 @@ func TestNothingIsBegunAfterTheStop(t *testing.T) {
 				t.Error("the send is still counted as under way")
 			}
 		})
+	}
+}
+
+func TestAnEndIsNotHeldUpByWhatGoesBeforeIt(t *testing.T) {
+	t.Parallel()
+	m := newMorgue(t, &state{Ref: adapter.Reference{ConversationID: "chat", TenantID: "tenant"}})
+	b, err := New(Options{Store: m.st, Teams: shyTeams{t: t}, ServiceNow: struct{ ServiceNow }{}, AppID: "app", Rules: Rules{Pacing: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.st.Apply(t.Context(), "tenant/chat", nil, func(turn *store.Turn) error {
+		for _, kind := range []string{kindCard, kindText, kindEnd} {
+			turn.Send(store.ToTeams, store.Delivery{ID: kind, Kind: kind, Body: body{Activity: plain("words")}.encode()})
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := m.st.Claim(t.Context(), store.ToTeams, time.Minute, b.runLimit(store.ToTeams))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := b.claim(t.Context(), l, time.Now()); c.rank != rankEnd {
+		t.Errorf("a lane with an end in it has rank %d, want that of the end", c.rank)
+	}
+}
+
+// swiftTeams takes everything.
+type swiftTeams struct{ Teams }
+
+func (swiftTeams) Send(context.Context, adapter.Reference, *adapter.Activity) (string, error) {
+	return "id", nil
+}
+
+func TestLanesThatWaitAreFreeAfterTheStop(t *testing.T) {
+	t.Parallel()
+	m := newMorgue(t, &state{Ref: adapter.Reference{ConversationID: "chat", TenantID: "tenant"}})
+	b, err := New(Options{Store: m.st, Teams: swiftTeams{}, ServiceNow: struct{ ServiceNow }{}, AppID: "app", Rules: Rules{Pacing: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.st.Apply(t.Context(), "tenant/chat", nil, func(turn *store.Turn) error {
+		for i := range 20 { // more than may go at once, and notices are not merged
+			turn.Send(store.ToTeams, store.Delivery{ID: fmt.Sprint(i), Kind: kindNotice, Body: body{Activity: plain("words")}.encode()})
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(running) }()
+	for b.room.lanes()[store.ToTeams] == 0 {
+		runtime.Gosched()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.st.Claim(t.Context(), store.ToTeams, time.Minute, 1); err != nil && !errors.Is(err, store.ErrEmpty) {
+		t.Fatal(err)
+	} else if err != nil { // or the window was just free, and the last send is on its way out
+		if s, _ := m.st.Stats(t.Context()); s.Waiting[store.ToTeams] > 0 {
+			t.Errorf("%d deliveries wait, and their lane is not free", s.Waiting[store.ToTeams])
+		}
 	}
 }

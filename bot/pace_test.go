@@ -81,14 +81,43 @@ func TestLanesCompeteByRankAndThenByAcceptance(t *testing.T) {
 	})
 }
 
-func TestAnEndIsNotHeldUpByTheCardBeforeIt(t *testing.T) {
+func TestTypingIsDroppedForWhatMatters(t *testing.T) {
 	t.Parallel()
-	c := &claim{rank: rankCard}
-	for _, d := range []store.Delivery{{Kind: kindText}, {Kind: kindEnd}} {
-		c.rank = min(c.rank, rankOf(d.Kind))
-	}
-	if c.rank != rankEnd {
-		t.Errorf("rank %d, want that of the end", c.rank)
+	for _, tt := range []struct {
+		name string
+		set  func(r *room, w *window, tenant *rate)
+		want bool
+	}{
+		{"nothing else", func(*room, *window, *rate) {}, true},
+		{"a lane of the conversation waits", func(r *room, _ *window, _ *rate) {
+			r.waiting("chat", kindText, time.Now(), newHost("teams"))
+		}, false},
+		{"a send is under way", func(_ *room, w *window, _ *rate) { w.flying = 1 }, false},
+		{"the conversation has two left", func(_ *room, w *window, _ *rate) { w.add(time.Now(), 4) }, false},
+		{"the conversation has three left", func(_ *room, w *window, _ *rate) { w.add(time.Now(), 3) }, true},
+		{"the tenant has less than a third left", func(_ *room, _ *window, tenant *rate) { tenant.add(time.Now(), 21) }, false},
+		{"the tenant has a third left", func(_ *room, _ *window, tenant *rate) { tenant.add(time.Now(), 20) }, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRoom(30)
+				w, tenant := r.window("chat"), r.tenant("tenant")
+				tt.set(r, w, tenant)
+				before, rest := w.free(time.Now()), tenant.free(time.Now())
+				answered := r.typing("chat", "tenant")
+				if got := answered != nil; got != tt.want {
+					t.Fatalf("typing is shown: %t, want %t", got, tt.want)
+				}
+				if answered == nil {
+					return
+				}
+				answered()
+				if w.free(time.Now()) != before-1 || tenant.free(time.Now()) != rest-1 {
+					t.Error("typing does not count")
+				}
+			})
+		})
 	}
 }
 

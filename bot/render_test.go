@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,4 +103,21 @@ func TestSplitTextKeepsEverything(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestSplitTextPrefersParagraphs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text string
+		want []string
+	}{
+		{"aa bb\n\ncc\ndd ee", []string{"aa bb\n\n", "cc\ndd ee"}},
+		{"aa bb\ncc dd ee", []string{"aa bb\n", "cc dd ee"}},
+		{"aaaaa bbb ccc", []string{"aaaaa bbb ", "ccc"}},
+		{"aaaaaaaaaaaaa", []string{"aaaaaaaaaaaa", "a"}},
+	} {
+		if got := splitText(tt.text, 12); !slices.Equal(got, tt.want) {
+			t.Errorf("splitText(%q) = %q, want %q", tt.text, got, tt.want)
+		}
+	}
 }
