@@ -12,7 +12,8 @@ import (
 	"snowbot/store"
 )
 
-// Gap repair. ServiceNow posts once, as a rule, so what it posted while nobody took it is lost, unless somebody reads it back.
+// Gap repair. ServiceNow posts once, as a rule, so what it posted while nobody took it is lost, unless somebody reads it back: after
+// an outage of ours at once, and from time to time what was lost between the two, which neither side knows of.
 const (
 	repairsAtOnce = 4
 	repairWait    = 2 * time.Second // that a post waits for what came before it; ServiceNow waits for five
@@ -26,6 +27,7 @@ const (
 type mender struct {
 	bot     *Bot
 	enabled bool
+	every   time.Duration // 0: after outages only
 
 	mu      sync.Mutex
 	survey  bool            // all live sessions are to be looked at
@@ -41,10 +43,11 @@ type gap struct {
 	inHand bool
 	stale  bool // more may have been missed since it was taken in hand
 	urgent bool // a post waits for it
+	quiet  bool // nothing says that anything was missed, so that no post waits for it
 }
 
 func newMender(b *Bot) *mender {
-	return &mender{bot: b, enabled: b.rules.GapRepair, survey: b.rules.GapRepair, gaps: map[string]*gap{}, changed: make(chan struct{})}
+	return &mender{bot: b, enabled: b.rules.GapRepair, every: b.rules.GapEvery, survey: b.rules.GapRepair, gaps: map[string]*gap{}, changed: make(chan struct{})}
 }
 
 // change runs f under the lock, and wakes whoever waits for a change.
@@ -66,18 +69,18 @@ func (m *mender) all() {
 // one has a conversation looked at: a post of its session was not taken.
 func (m *mender) one(conversation string) {
 	if m.enabled {
-		m.change(func() { m.note(conversation) })
+		m.change(func() { m.note(conversation, false) })
 	}
 }
 
 // note notes that a conversation may have missed something.
-func (m *mender) note(conversation string) {
+func (m *mender) note(conversation string, quiet bool) {
 	switch g := m.gaps[conversation]; {
 	case m.denied:
 	case g == nil:
-		m.gaps[conversation] = &gap{}
-	default:
-		g.stale = g.inHand
+		m.gaps[conversation] = &gap{quiet: quiet}
+	case !quiet:
+		g.stale, g.quiet = g.inHand, false
 	}
 }
 
@@ -91,7 +94,7 @@ func (m *mender) before(ctx context.Context, conversation string) {
 	for {
 		m.mu.Lock()
 		g, changed := m.gaps[conversation], m.changed
-		if g == nil && !m.survey {
+		if (g == nil || g.quiet) && !m.survey {
 			m.mu.Unlock()
 			return
 		}
@@ -119,22 +122,32 @@ func (m *mender) run(ctx context.Context) error {
 	var g errgroup.Group
 	defer func() { _ = g.Wait() }()
 	g.SetLimit(repairsAtOnce)
+	round := time.Now().Add(m.every)
 	for ctx.Err() == nil {
 		m.mu.Lock()
 		survey, changed := m.survey, m.changed
 		conversation, wait := m.next()
 		m.mu.Unlock()
-		switch {
-		case survey:
-			if err := m.look(ctx); errors.Is(err, store.ErrClosed) {
+		if conversation != "" {
+			g.Go(func() error { m.mend(ctx, conversation); return nil })
+			continue
+		}
+		rest := time.Until(round)
+		switch due := m.every > 0 && rest <= 0; {
+		case survey || due:
+			if due {
+				round = time.Now().Add(m.every)
+			}
+			if err := m.look(ctx, !survey); errors.Is(err, store.ErrClosed) {
 				return err
 			} else if err != nil && ctx.Err() == nil {
 				m.bot.log.Error("cannot look for gaps; will try again", "err", err)
 				pause(ctx, time.Second)
 			}
-		case conversation != "":
-			g.Go(func() error { m.mend(ctx, conversation); return nil })
 		default:
+			if m.every > 0 {
+				wait = min(wait, rest)
+			}
 			t := time.NewTimer(wait)
 			select {
 			case <-ctx.Done():
@@ -148,7 +161,7 @@ func (m *mender) run(ctx context.Context) error {
 }
 
 // look notes every live session as one that may have missed something.
-func (m *mender) look(ctx context.Context) error {
+func (m *mender) look(ctx context.Context, quiet bool) error {
 	var found []string
 	err := m.bot.eachSession(ctx, func(r store.Record, _ *state) error {
 		found = append(found, r.ID)
@@ -158,9 +171,11 @@ func (m *mender) look(ctx context.Context) error {
 		return err
 	}
 	m.change(func() {
-		m.survey = false
+		if !quiet {
+			m.survey = false
+		}
 		for _, conversation := range found {
-			m.note(conversation)
+			m.note(conversation, quiet)
 		}
 	})
 	return nil

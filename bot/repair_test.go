@@ -231,6 +231,40 @@ func TestWhatIsKeptIsReadWhenServiceNowIsInReachAgain(t *testing.T) {
 	})
 }
 
+func TestWhatWasLostOnTheWayIsReadBackInTime(t *testing.T) {
+	bubble(t, bot.Rules{GapRepair: true, GapEvery: 10 * time.Minute, IdleWarning: -1}, func(e *engine) {
+		session := e.connect("chat")
+		missed := snow.Item{ID: "m1", Kind: snow.KindText, Text: "lost on the way", FromAgent: true}
+		e.snow.mu.Lock()
+		e.snow.kept = snow.StoredChat{Found: true, Messages: []snow.StoredMessage{{At: time.Now(), Items: []snow.Item{missed}}}}
+		e.snow.mu.Unlock()
+		e.passes(9 * time.Minute)
+		if n := len(e.teams.tried("chat", "lost on the way")); n != 0 {
+			t.Fatalf("read back %d times before it is time", n)
+		}
+		e.passes(65 * time.Second)
+		if n := len(e.teams.tried("chat", "lost on the way")); n != 1 {
+			t.Fatalf("shown %d times, want once", n)
+		}
+		e.snow.failing(func(op string) error { // reading takes long, and nobody waits for it
+			if op == "read back" {
+				<-time.After(5 * time.Second)
+			}
+			return nil
+		})
+		e.passes(10 * time.Minute)
+		began := time.Now()
+		e.answers(session, "at the same time")
+		if took := time.Since(began); took > 0 {
+			t.Errorf("a post waited %v for a look that nothing asked for", took)
+		}
+		e.passes(time.Minute)
+		if n := len(e.teams.tried("chat", "lost on the way")); n != 1 {
+			t.Errorf("shown %d times, want once", n)
+		}
+	})
+}
+
 func TestReadingBackIsTriedAgain(t *testing.T) {
 	bubble(t, bot.Rules{GapRepair: true}, func(e *engine) {
 		e.connect("chat")

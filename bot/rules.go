@@ -36,6 +36,8 @@ type Rules struct {
 	// GapRepair has what ServiceNow posted during an outage of ours read back from it: at a start, when ServiceNow is in reach
 	// again, and for a post that could not be taken. It needs read access to sys_cs_conversation and sys_cs_message.
 	GapRepair bool
+	// GapEvery has it read back from time to time besides, which finds what was lost on the way. At least a minute; zero is never.
+	GapEvery time.Duration
 
 	// Pacing has sends to Teams wait for the windows that Teams allows a conversation and for the rate of the tenant, and has
 	// words of the agent that wait go out as one message. Without it only what Teams says itself (Retry-After) is honoured.
@@ -103,6 +105,9 @@ func (r Rules) withDefaults() (Rules, error) {
 		if d < 0 {
 			return r, fmt.Errorf("%s must not be negative", name)
 		}
+	}
+	if r.GapEvery != 0 && (r.GapEvery < time.Minute || !r.GapRepair) {
+		return r, errors.New("gapRepairEvery has to be a minute or more, and needs gapRepair")
 	}
 	if r.IdleWarning >= r.IdleCancel {
 		return r, errors.New("idleWarning has to be shorter than idleCancel")

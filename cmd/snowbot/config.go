@@ -41,6 +41,8 @@ type config struct {
 	Closed []string `yaml:"closed"`
 	// GapRepair has what ServiceNow posted during an outage of ours read back from it. It needs to read two more tables.
 	GapRepair bool `yaml:"gapRepair"`
+	// GapRepairEvery has it read from time to time besides; 0.
+	GapRepairEvery time.Duration `yaml:"gapRepairEvery"`
 	// Phrases are further whole messages that ask for an agent.
 	Phrases []string `yaml:"phrases"`
 	// Context are context variables of every request for an agent.
@@ -98,6 +100,7 @@ func (c config) rules(s *settings) bot.Rules {
 		Pacing:      s.TeamsPacing != "off",
 		TenantRate:  c.Limits.TenantRate,
 		GapRepair:   c.GapRepair,
+		GapEvery:    c.GapRepairEvery,
 	}
 	for _, t := range c.Topics {
 		r.Topics = append(r.Topics, bot.Topic{Name: t.Name, Phrases: t.Phrases, Context: t.Context})

@@ -128,11 +128,11 @@ func TestConfigRefusesUnknownKeys(t *testing.T) {
 	if _, err := parseConfig([]byte("limits:\n  maxWate: 5m\n")); err == nil || !strings.Contains(err.Error(), "maxWate") {
 		t.Errorf("err = %v, want it to name the key", err)
 	}
-	c, err := parseConfig([]byte("gapRepair: true\nlimits:\n  maxWait: 5m\nphrases: [front desk]\ntopics:\n  - name: payroll\n    phrases: [payslip]\n    context: {LiveAgent_mandatory_skills: payroll}\n"))
+	c, err := parseConfig([]byte("gapRepair: true\ngapRepairEvery: 10m\nlimits:\n  maxWait: 5m\nphrases: [front desk]\ntopics:\n  - name: payroll\n    phrases: [payslip]\n    context: {LiveAgent_mandatory_skills: payroll}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.rules(&settings{}); r.MaxWait.Minutes() != 5 || len(r.Topics) != 1 || !r.GapRepair {
+	if r := c.rules(&settings{}); r.MaxWait.Minutes() != 5 || len(r.Topics) != 1 || !r.GapRepair || r.GapEvery.Minutes() != 10 {
 		t.Errorf("rules = %+v", r)
 	}
 }
