@@ -92,6 +92,15 @@ func TestTypingIsDroppedForWhatMatters(t *testing.T) {
 		{"a lane of the conversation waits", func(r *room, _ *window, _ *rate) {
 			r.waiting("chat", kindText, time.Now(), newHost("teams"))
 		}, false},
+		{"another lane of the tenant waits for its host", func(r *room, _ *window, _ *rate) {
+			h := newHost("teams")
+			for range breakerCalls {
+				report, _ := h.ask()
+				report(errors.New("down"))
+			}
+			r.waiting("other", kindText, time.Now(), h)
+			r.take(store.ToTeams)
+		}, false},
 		{"a send is under way", func(_ *room, w *window, _ *rate) { w.flying = 1 }, false},
 		{"the conversation has two left", func(_ *room, w *window, _ *rate) { w.add(time.Now(), 4) }, false},
 		{"the conversation has three left", func(_ *room, w *window, _ *rate) { w.add(time.Now(), 3) }, true},
