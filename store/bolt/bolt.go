@@ -67,6 +67,8 @@ type Options struct {
 	Keys *store.Keyring
 	// Now is the clock; time.Now when nil. When its times have monotonic readings, leases go by these.
 	Now func() time.Time
+	// Copying opens the target of an unfinished copy, too; see [store.Copyable].
+	Copying bool
 	// Log gets what an operator should know; nothing is logged when nil.
 	Log *slog.Logger
 	// LockTimeout is how long Open waits for the file to be let go; one second when zero.
@@ -165,7 +167,7 @@ func Open(o Options) (*Store, error) {
 		index: newIndex(), timers: newTimers(), tokens: rand.Uint64() >> 1,
 	}
 	s.opened = s.reading()
-	if err := s.load(o.Path); err != nil {
+	if err := s.load(o.Path, o.Copying); err != nil {
 		db.Close()
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func seconds(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }
 
 const (
 	markSize = 16
-	hashSize = 12
+	hashSize = store.EventHashSize
 )
 
 // A hash stands for the name of an event id.

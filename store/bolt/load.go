@@ -28,13 +28,16 @@ const (
 const checkText = "snowbot"
 
 // load prepares a new file or checks an old one, and fills the memory.
-func (s *Store) load(path string) (err error) {
+func (s *Store) load(path string, copying bool) (err error) {
 	defer func() { err = orDamaged(path, recover(), err) }()
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		if err := prepare(tx, path); err != nil {
 			return err
 		}
 		b := bucketsOf(tx)
+		if !copying && b.meta.Get([]byte(keyCopying)) != nil {
+			return fmt.Errorf("%s cannot be used: %w", path, errCopying)
+		}
 		if err := s.loadKeys(b.meta, path); err != nil {
 			return err
 		}

@@ -66,7 +66,9 @@ func (b *batch) eraseConversation(id string, r *record) {
 		b.remove(b.lines, k)
 	}
 	for _, k := range r.keys {
-		b.remove(b.keys, []byte(k))
+		if string(b.keys.Get([]byte(k))) == id { // or the one it went to has been copied already
+			b.remove(b.keys, []byte(k))
+		}
 	}
 	for _, p := range r.people {
 		b.remove(b.people, personKey(p, id))

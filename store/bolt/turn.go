@@ -69,10 +69,15 @@ func (b *batch) stage(p *plan) {
 	b.stageRecord(p)
 }
 
-// stageRecord writes the record and what points to it.
+// stageRecord writes the record, as changed now, and what points to it.
 func (b *batch) stageRecord(p *plan) {
+	p.row.updated = micros(b.now)
+	b.writeRecord(p)
+}
+
+// writeRecord writes the record and what points to it.
+func (b *batch) writeRecord(p *plan) {
 	rec, row, id := p.turn.Record, &p.row, []byte(p.id)
-	row.updated = micros(b.now)
 	row.due = micros(rec.Due)
 	row.status, row.keys, row.people = rec.Status, rec.Keys, rec.People
 

@@ -38,6 +38,8 @@ type Options struct {
 	StatementTimeout, LockTimeout time.Duration
 	// Migrate lets Open bring the schema up to date. Without it an old schema is refused.
 	Migrate bool
+	// Copying opens the target of an unfinished copy too; see [store.Copyable].
+	Copying bool
 	// Replica counts this store among those that work on the database; see [Store.Replicas]. Who only has a look leaves
 	// it out.
 	Replica bool

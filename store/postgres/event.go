@@ -28,7 +28,7 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 	hashes := make([][16]byte, len(ids))
 	for i, id := range ids {
 		sum := sha256.Sum256([]byte(id.Name))
-		copy(hashes[i][:], sum[:])
+		copy(hashes[i][:], sum[:store.EventHashSize])
 	}
 	var known [][16]byte
 	c := &call{conversation: conversationID, create: true}

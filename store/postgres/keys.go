@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -66,7 +67,17 @@ func (s *Store) load(ctx context.Context, o Options, c *pgxpool.Config) error {
 	if err := conn.QueryRow(ctx, sqlSchema).Scan(&s.schema); err != nil {
 		return err
 	}
-	return s.loadKeys(ctx, conn.Conn())
+	if err := s.loadKeys(ctx, conn.Conn()); err != nil || o.Copying {
+		return err
+	}
+	var copying bool
+	if err := conn.QueryRow(ctx, sqlIsCopy).Scan(&copying); err != nil {
+		return err
+	}
+	if copying {
+		return errors.New("the database cannot be used: it is an unfinished copy: repeat the store copy that made it")
+	}
+	return nil
 }
 
 // loadKeys checks that every key that may have sealed something here is at hand.
