@@ -217,7 +217,7 @@ func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
 	if a.Type == adapter.TypeMessage && ev.press == nil {
 		ev.command = DetectCommand(ev.text)
 	}
-	ev.live = b.store.Mask("person/" + ev.ref.TenantID + "/" + firstOf(ev.ref.UserAADID, ev.ref.UserID))
+	ev.live = Person(b.store, ev.ref.TenantID, firstOf(ev.ref.UserAADID, ev.ref.UserID))
 	return ev
 }
 

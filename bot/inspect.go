@@ -23,3 +23,9 @@ func SessionOf(r store.Record) (Session, bool, error) {
 	}
 	return Session{ID: s.Session.ID, Status: string(s.Session.Phase), Started: s.Session.Started, Joined: s.Session.Joined}, true, nil
 }
+
+// Person is the masked name under which a store finds what it keeps of a person, for [store.Store.Erase] and
+// [store.Store.Export]. User is the object id in Entra, or where Teams does not say that the id in Teams.
+func Person(st store.Store, tenant, user string) string {
+	return st.Mask("person/" + tenant + "/" + user)
+}

@@ -73,6 +73,9 @@ func newAdminAPI(st store.Store, log *slog.Logger) *adminAPI {
 		{http.MethodDelete, "/dead-letters/{id}", a.dropLetter},
 		{http.MethodGet, "/sessions", a.listSessions},
 		{http.MethodGet, "/stats", a.stats},
+		{http.MethodGet, "/people", a.exportPerson},
+		{http.MethodDelete, "/people", a.erasePerson},
+		{http.MethodPost, "/rekey", a.rekey},
 	} {
 		a.router.Handle(adminPath+route.path, a.handler(route.handle)).Methods(route.method)
 	}

@@ -62,6 +62,7 @@ type databaseOptions struct {
 	log      *slog.Logger
 	create   bool          // make what is not there, and bring a schema up to date
 	serve    bool          // work on it, rather than have a look
+	copying  bool          // copy into it
 	patience time.Duration // for a server that cannot be reached yet
 }
 
@@ -77,7 +78,7 @@ func (u databaseURL) open(ctx context.Context, o databaseOptions) (*database, er
 	if _, err := os.Stat(path); !o.create && errors.Is(err, fs.ErrNotExist) { // opening would make one
 		return nil, &noDatabaseError{path}
 	}
-	st, err := bolt.Open(bolt.Options{Path: path, Keys: o.keys, Log: o.log, LockTimeout: fileLockLimit})
+	st, err := bolt.Open(bolt.Options{Path: path, Keys: o.keys, Log: o.log, LockTimeout: fileLockLimit, Copying: o.copying})
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (e *noDatabaseError) Error() string { return "there is no database at " + e
 // openPostgres connects, and waits for a server that is only just starting.
 func (u databaseURL) openPostgres(ctx context.Context, o databaseOptions) (*database, error) {
 	for start := time.Now(); ; {
-		st, err := postgres.Open(ctx, postgres.Options{URL: string(u), Keys: o.keys, Log: o.log, Migrate: o.create, Replica: o.serve})
+		st, err := postgres.Open(ctx, postgres.Options{URL: string(u), Keys: o.keys, Log: o.log, Migrate: o.create, Replica: o.serve, Copying: o.copying})
 		if err == nil {
 			return &database{Store: st, ready: st.Ready, replicas: st.Replicas, lostSettles: st.LostSettles}, nil
 		}

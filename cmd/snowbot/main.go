@@ -16,6 +16,10 @@ type commands struct {
 	Doctor      doctorCommand      `cmd:"" help:"Check the settings, the database and both platforms, and say what to do."`
 	Sessions    sessionsCommand    `cmd:"" help:"List the live sessions."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Look at what was given up, and send or drop it."`
+	Export      exportCommand      `cmd:"" help:"Print everything that is kept of a person."`
+	Erase       eraseCommand       `cmd:"" help:"Remove everything that is kept of a person."`
+	Rekey       rekeyCommand       `cmd:"" help:"Seal everything with the first key, so that older ones can be dropped."`
+	Store       storeCommand       `cmd:"" help:"Move what is kept to another database."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the schema of a PostgreSQL database up to date."`
 	Manifest    manifestCommand    `cmd:"" help:"Build and check the Teams app package."`
 	Bench       benchCommand       `cmd:"" help:"Measure the service on this machine, with Teams and ServiceNow emulated."`

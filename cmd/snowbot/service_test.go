@@ -154,6 +154,17 @@ func (r *rig) kill() {
 	_ = r.proc.Wait()
 }
 
+// stop ends the process in good order.
+func (r *rig) stop() {
+	r.t.Helper()
+	if err := r.proc.Process.Signal(syscall.SIGTERM); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.proc.Wait(); err != nil {
+		r.t.Fatalf("stop: %v\n%s", err, r.logs.String())
+	}
+}
+
 // until asks again and again; only for what has no signal to wait for.
 func (r *rig) until(what string, holds func() bool) {
 	r.t.Helper()

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"snowbot/bot"
+	"snowbot/store"
+)
+
+// A personRecord is one conversation of a person, as it is kept. It is theirs: handle it as such.
+type personRecord struct {
+	Conversation string          `json:"conversation"`
+	Status       string          `json:"status,omitempty"`
+	Updated      time.Time       `json:"updated"`
+	State        json.RawMessage `json:"state,omitempty"`
+	Transcript   []personLine    `json:"transcript,omitempty"`
+}
+
+// A personLine is a line of a transcript.
+type personLine struct {
+	At   time.Time       `json:"at"`
+	Line json.RawMessage `json:"line"`
+}
+
+// A personPage is everything that is kept of a person.
+type personPage struct {
+	Conversations []personRecord `json:"conversations"`
+}
+
+// An erasedView says how many conversations were removed.
+type erasedView struct {
+	Erased int `json:"erased"`
+}
+
+// person reads whom a request is about.
+func (a *adminAPI) person(r *http.Request) (string, error) {
+	q, err := parameters(r, "tenant", "user")
+	if err != nil {
+		return "", err
+	}
+	if err := checkPerson(q.Get("tenant"), q.Get("user")); err != nil {
+		return "", badRequest(err.Error())
+	}
+	return bot.Person(a.store, q.Get("tenant"), q.Get("user")), nil
+}
+
+// checkPerson refuses what cannot name a person: people are found by ids, and addresses belong into no URL.
+func checkPerson(tenant, user string) error {
+	switch {
+	case tenant == "" || user == "":
+		return errors.New("say tenant and user: their ids in Entra")
+	case strings.Contains(user, "@"):
+		return errors.New("the user has to be the object id in Entra, not an address")
+	}
+	return nil
+}
+
+func personQuery(tenant, user string) url.Values {
+	return url.Values{"tenant": {tenant}, "user": {user}}
+}
+
+func (a *adminAPI) exportPerson(ctx context.Context, r *http.Request) (any, error) {
+	person, err := a.person(r)
+	if err != nil {
+		return nil, err
+	}
+	page := personPage{Conversations: []personRecord{}}
+	err = a.store.Export(ctx, person, func(rec store.Record, lines []store.Line) error {
+		p := personRecord{Conversation: rec.ID, Status: rec.Status, Updated: rec.Updated, State: asJSON(rec.Data)}
+		for _, l := range lines {
+			p.Transcript = append(p.Transcript, personLine{l.At, asJSON(l.Data)})
+		}
+		page.Conversations = append(page.Conversations, p)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("admin API: a person's data was exported", "conversations", len(page.Conversations))
+	return page, nil
+}
+
+// asJSON returns JSON as it is, and anything else as a string.
+func asJSON(b []byte) json.RawMessage {
+	if json.Valid(b) {
+		return b
+	}
+	s, err := json.Marshal(string(b))
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+func (a *adminAPI) erasePerson(ctx context.Context, r *http.Request) (any, error) {
+	person, err := a.person(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := a.store.Erase(ctx, person)
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("admin API: a person's data was erased", "conversations", n)
+	return erasedView{n}, nil
+}
+
+// rekeySpan is how long one request seals.
+const rekeySpan = 2 * time.Second
+
+// A rekeyView says whether there may be more to do.
+type rekeyView struct {
+	More bool `json:"more"`
+}
+
+// rekey seals for a while.
+func (a *adminAPI) rekey(ctx context.Context, r *http.Request) (any, error) {
+	if _, err := parameters(r); err != nil {
+		return nil, err
+	}
+	for start := time.Now(); ; {
+		more, err := a.store.Rekey(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !more || time.Since(start) > rekeySpan {
+			return rekeyView{more}, nil
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+// personChoice says whom a command is about.
+type personChoice struct {
+	Tenant string `env:"MICROSOFT_APP_TENANT_ID" help:"The person's tenant; the app's by default."`
+	User   string `arg:"" help:"The person's object id in Entra."`
+}
+
+// Validate is called before anything is done.
+func (c *personChoice) Validate() error { return checkPerson(c.Tenant, c.User) }
+
+// exportCommand prints what is kept of a person.
+type exportCommand struct {
+	storeSettings
+	personChoice
+}
+
+// Run exports. The words of agents are not kept, and so are not part of it.
+func (c *exportCommand) Run() error {
+	return c.with(func(ctx context.Context, client *adminClient) error {
+		var page personPage
+		if err := client.get(ctx, "/people", personQuery(c.Tenant, c.User), &page); err != nil {
+			return err
+		}
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(page)
+	})
+}
+
+// eraseCommand removes what is kept of a person.
+type eraseCommand struct {
+	storeSettings
+	personChoice
+	Yes bool `help:"Yes, it cannot be had back."`
+}
+
+// Validate is called before anything is done.
+func (c *eraseCommand) Validate() error {
+	if err := c.personChoice.Validate(); err != nil {
+		return err
+	}
+	if !c.Yes {
+		return errors.New("what is erased cannot be had back, and a live session is broken off; look at it with export, and then say --yes")
+	}
+	return nil
+}
+
+// Run erases.
+func (c *eraseCommand) Run() error {
+	return c.with(func(ctx context.Context, client *adminClient) error {
+		var v erasedView
+		if err := client.call(ctx, http.MethodDelete, "/people", personQuery(c.Tenant, c.User), &v); err != nil {
+			return err
+		}
+		fmt.Printf("erased: %d conversations\n", v.Erased)
+		return nil
+	})
+}
+
+// rekeyCommand seals everything with the first key.
+type rekeyCommand struct{ storeSettings }
+
+// Run seals. It can be interrupted, and repeated: what is done is done.
+func (c *rekeyCommand) Run() error {
+	return c.with(func(ctx context.Context, client *adminClient) error {
+		for {
+			var v rekeyView
+			if err := client.call(ctx, http.MethodPost, "/rekey", nil, &v); err != nil {
+				if ctx.Err() != nil {
+					return errors.New("interrupted; repeat it to go on")
+				}
+				return err
+			}
+			if !v.More {
+				fmt.Println("everything is sealed with the first key; the older ones can be dropped from DATA_ENCRYPTION_KEY")
+				return nil
+			}
+		}
+	})
+}
