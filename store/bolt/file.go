@@ -80,7 +80,7 @@ func whyNot(path string, err error) error {
 	return fmt.Errorf("%s cannot be opened: %w", path, err)
 }
 
-// checkTree looks at the pages of a file after a crash, while nobody writes it: read-only, bbolt looks at none.
+// checkTree looks at the pages of a file while nobody writes it: read-only, bbolt looks at none.
 func checkTree(path string, options bbolt.Options) error {
 	options.ReadOnly = true
 	db, err := bbolt.Open(path, 0o600, &options)
@@ -94,8 +94,8 @@ func checkTree(path string, options bbolt.Options) error {
 	}
 	defer f.Close()
 	m, ok := readMeta(f)
-	if !ok || m.freelist != noFreelist {
-		return nil
+	if !ok {
+		return damaged(path, "no meta page makes sense")
 	}
 	if err := checkPages(f, m); err != nil {
 		return damaged(path, err)

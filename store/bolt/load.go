@@ -52,13 +52,16 @@ func (s *Store) load(path string, copying bool) (err error) {
 			s.live++
 		}
 		if err := s.loadTimers(b); err != nil {
-			return err
+			return damaged(path, err)
 		}
 		heads, err := s.loadLanes(b)
+		if err != nil {
+			return damaged(path, err)
+		}
 		if !clean {
 			s.repeats = heads
 		}
-		return err
+		return nil
 	})
 }
 
@@ -123,17 +126,21 @@ func (s *Store) loadKeys(meta *bbolt.Bucket, path string) error {
 	return nil
 }
 
-// loadTimers reads the records of the conversations that have a timer, and no others.
+// loadTimers reads the records of the conversations that have a timer, which all with a live session have, and no others. They are
+// opened too, so that a torn one is told now and not to the people in it.
 func (s *Store) loadTimers(b buckets) error {
 	c := b.timers.Cursor()
 	for k, id := c.First(); k != nil; k, id = c.Next() {
 		row := b.records.Get(id)
 		if row == nil {
-			return fmt.Errorf("timer of %s: %w", id, errRow)
+			return fmt.Errorf("timer of %q: %w", id, errRow)
 		}
 		r, err := decodeRecord(row)
+		if err == nil {
+			_, err = r.open(s.keys, string(id))
+		}
 		if err != nil {
-			return fmt.Errorf("record of %s: %w", id, err)
+			return fmt.Errorf("record of %q: %w", id, err)
 		}
 		s.timers.set(timerChange{no: r.no, conversation: string(id), due: r.due})
 	}

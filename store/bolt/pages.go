@@ -1,93 +1,161 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 )
 
-// What bbolt writes on a page: a header, then elements of 16 bytes that say where their key and value are, or which page is below.
+// What pages and their elements look like in a file of bbolt.
 const (
+	branchPage   = 0x01
+	leafPage     = 0x02
+	freelistPage = 0x10
+
 	elementSize  = 16
-	bucketHeader = 16 // root page and sequence, before the page of a small bucket itself
-
-	flagBranch = 1
-	flagLeaf   = 2
-	flagBucket = 1 // of an element: its value is a bucket
-
-	noFreelist = ^uint64(0)
-	deepest    = 64 // levels of a tree: one page in each would be more than any disk holds
+	bucketHeader = 16 // root page and sequence
+	isBucket     = 1  // flag of an element
 )
 
-var errPages = errors.New("pages that make no sense")
+// deepest is how many levels of pages there may be: one page in each would be more than any disk holds.
+const deepest = 64
 
-// A pageWalk follows every page that a file refers to. bbolt does so too when it looks for free pages after a crash, but in a goroutine
-// of its own, where a page that makes no sense ends the process.
-type pageWalk struct {
-	f        io.ReaderAt
-	pageSize int64
-	pages    int64
-	seen     []uint64 // a bit for each page
-}
+// noFreelist stands where a file that was not closed cleanly has the page of its free pages.
+const noFreelist = ^uint64(0)
 
-// checkPages walks over the whole file. It is for one whose list of free pages is not written.
+// checkPages walks through all pages that are in use, and returns what is wrong with the first that is. bbolt itself would find
+// out in a goroutine of its own, and end the process; or much later, when somebody needs the page.
 func checkPages(f io.ReaderAt, m meta) error {
-	w := &pageWalk{f: f, pageSize: m.pageSize, pages: m.pages, seen: make([]uint64, m.pages/64+1)}
-	return w.page(m.root, deepest)
-}
-
-// page checks the page of that number and all below it.
-func (w *pageWalk) page(no uint64, levels int) error {
-	if levels == 0 || no < 2 || no >= uint64(w.pages) { //nolint:gosec // checked to be small
-		return errPages
-	}
-	header := make([]byte, pageHeader)
-	if _, err := w.f.ReadAt(header, int64(no)*w.pageSize); err != nil { //nolint:gosec // below pages
-		return err
-	}
-	overflow := uint64(binary.NativeEndian.Uint32(header[12:]))
-	if binary.NativeEndian.Uint64(header) != no || no+overflow >= uint64(w.pages) { //nolint:gosec // as above
-		return errPages
-	}
-	for p := no; p <= no+overflow; p++ {
-		if w.seen[p/64]&(1<<(p%64)) != 0 {
-			return errPages
+	w := &walk{file: f, meta: m, seen: make([]uint64, m.pages/64+1)}
+	if m.freelist != noFreelist {
+		page, err := w.page(m.freelist)
+		if err == nil && page.flags != freelistPage {
+			err = fmt.Errorf("page %d is no list of free pages", m.freelist)
 		}
-		w.seen[p/64] |= 1 << (p % 64)
+		if err != nil {
+			return err
+		}
 	}
-	b := make([]byte, int64(1+overflow)*w.pageSize)                //nolint:gosec // no longer than the file
-	if _, err := w.f.ReadAt(b, int64(no)*w.pageSize); err != nil { //nolint:gosec // as above
-		return err
-	}
-	return w.elements(b, levels)
+	return w.tree(m.root, bounds{})
 }
 
-// elements checks what is on a page, header included.
-func (w *pageWalk) elements(b []byte, levels int) error {
+// A walk goes through the tree of a file.
+type walk struct {
+	file io.ReaderAt
+	meta meta
+	seen []uint64 // a bit a page
+	deep int      // levels below the root
+}
+
+// A page is a page as it is in the file, with those that continue it.
+type page struct {
+	id    uint64
+	flags uint16
+	count int
+	raw   []byte // from the header on
+}
+
+// page reads a page that is referred to, which happens once.
+func (w *walk) page(id uint64) (*page, error) {
+	raw := make([]byte, w.meta.pageSize)
+	if id < 2 || id >= uint64(w.meta.pages) {
+		return nil, fmt.Errorf("there is no page %d", id)
+	}
+	if _, err := w.file.ReadAt(raw, int64(id)*w.meta.pageSize); err != nil {
+		return nil, fmt.Errorf("page %d: %w", id, err)
+	}
 	order := binary.NativeEndian
-	if len(b) < pageHeader {
-		return errPages
+	more := uint64(order.Uint32(raw[12:]))
+	if got := order.Uint64(raw); got != id {
+		return nil, fmt.Errorf("page %d says that it is page %d", id, got)
 	}
-	flags, count := order.Uint16(b[8:]), int(order.Uint16(b[10:]))
-	leaf := flags == flagLeaf
-	if !leaf && (flags != flagBranch || count == 0) || pageHeader+count*elementSize > len(b) {
-		return errPages
+	if id+more >= uint64(w.meta.pages) {
+		return nil, fmt.Errorf("page %d goes beyond the last page", id)
 	}
-	for i := range count {
-		e := b[pageHeader+i*elementSize:]
-		if !leaf {
-			if err := w.branch(e, levels); err != nil {
-				return err
-			}
-			continue
+	for n := id; n <= id+more; n++ {
+		if w.seen[n/64]&(1<<(n%64)) != 0 {
+			return nil, fmt.Errorf("page %d is used twice", n)
 		}
-		at, key, value := uint64(order.Uint32(e[4:])), uint64(order.Uint32(e[8:])), uint64(order.Uint32(e[12:]))
-		if at+key+value > uint64(len(e)) {
-			return errPages
+		w.seen[n/64] |= 1 << (n % 64)
+	}
+	if more > 0 {
+		raw = append(raw, make([]byte, int64(more)*w.meta.pageSize)...)
+		if _, err := w.file.ReadAt(raw[w.meta.pageSize:], int64(id+1)*w.meta.pageSize); err != nil {
+			return nil, fmt.Errorf("page %d: %w", id, err)
 		}
-		if order.Uint32(e)&flagBucket != 0 {
-			if err := w.bucket(e[at+key:at+key+value], levels); err != nil {
+	}
+	return &page{id: id, flags: order.Uint16(raw[8:]), count: int(order.Uint16(raw[10:])), raw: raw}, nil
+}
+
+// Bounds say where keys have to be: from the first on, and before the end. Nil is no limit.
+type bounds struct{ from, end []byte }
+
+// next takes the next of some keys that have to be in order, and reports whether it is.
+func (s *bounds) next(key []byte, first bool) bool {
+	order := bytes.Compare(s.from, key)
+	ok := len(key) > 0 && (order < 0 || first && order == 0) && (s.end == nil || bytes.Compare(key, s.end) < 0)
+	s.from = key
+	return ok
+}
+
+// tree walks from a page down.
+func (w *walk) tree(id uint64, keys bounds) error {
+	p, err := w.page(id)
+	if err != nil {
+		return err
+	}
+	if w.deep++; w.deep > deepest {
+		return fmt.Errorf("page %d is too deep", id)
+	}
+	defer func() { w.deep-- }()
+	if p.flags != branchPage {
+		return w.leaf(p, keys)
+	}
+	if p.count == 0 {
+		return fmt.Errorf("page %d leads nowhere", id)
+	}
+	order := binary.NativeEndian
+	children, firsts := make([]uint64, p.count), make([][]byte, p.count+1)
+	firsts[p.count] = keys.end
+	for n := range p.count {
+		e := p.element(n)
+		if e == nil {
+			return p.senseless(n)
+		}
+		key, ok := within(e, order.Uint32(e), order.Uint32(e[4:]))
+		if !ok || !keys.next(key, n == 0) {
+			return p.senseless(n)
+		}
+		children[n], firsts[n] = order.Uint64(e[8:]), key
+	}
+	for n, child := range children {
+		if err := w.tree(child, bounds{firsts[n], firsts[n+1]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaf checks a page with rows, which may be part of a row itself.
+func (w *walk) leaf(p *page, keys bounds) error {
+	if p.flags != leafPage {
+		return fmt.Errorf("page %d is neither branch nor leaf", p.id)
+	}
+	order := binary.NativeEndian
+	for n := range p.count {
+		e := p.element(n)
+		if e == nil {
+			return p.senseless(n)
+		}
+		flags, pos, size := order.Uint32(e), order.Uint32(e[4:]), order.Uint32(e[8:])
+		key, keyOK := within(e, pos, size)
+		value, ok := within(e, pos+size, order.Uint32(e[12:]))
+		if !keyOK || !ok || flags > isBucket || !keys.next(key, n == 0) {
+			return p.senseless(n)
+		}
+		if flags == isBucket {
+			if err := w.bucket(p, value); err != nil {
 				return err
 			}
 		}
@@ -95,24 +163,46 @@ func (w *pageWalk) elements(b []byte, levels int) error {
 	return nil
 }
 
-func (w *pageWalk) branch(e []byte, levels int) error {
-	order := binary.NativeEndian
-	if uint64(order.Uint32(e))+uint64(order.Uint32(e[4:])) > uint64(len(e)) {
-		return errPages
+// bucket checks what is in a bucket: a tree, or, while it is small, a page in place of it.
+func (w *walk) bucket(in *page, value []byte) error {
+	if len(value) < bucketHeader {
+		return fmt.Errorf("page %d has half a bucket", in.id)
 	}
-	return w.page(order.Uint64(e[8:]), levels-1)
+	order := binary.NativeEndian
+	if root := order.Uint64(value); root != 0 {
+		return w.tree(root, bounds{})
+	}
+	inline := value[bucketHeader:]
+	if len(inline) < pageHeader {
+		return fmt.Errorf("page %d has half a bucket", in.id)
+	}
+	if w.deep++; w.deep > deepest {
+		return fmt.Errorf("page %d has too many buckets in one another", in.id)
+	}
+	defer func() { w.deep-- }()
+	return w.leaf(&page{id: in.id, flags: order.Uint16(inline[8:]), count: int(order.Uint16(inline[10:])), raw: inline}, bounds{})
 }
 
-// bucket checks a bucket, which has pages of its own or is small enough to be the value itself.
-func (w *pageWalk) bucket(value []byte, levels int) error {
-	switch {
-	case levels == 0 || len(value) < bucketHeader:
-		return errPages
-	case binary.NativeEndian.Uint64(value) != 0:
-		return w.page(binary.NativeEndian.Uint64(value), levels-1)
-	default:
-		return w.elements(value[bucketHeader:], levels-1)
+// element returns the page from its n-th element on, or nil.
+func (p *page) element(n int) []byte {
+	at := pageHeader + n*elementSize
+	if at+elementSize > len(p.raw) {
+		return nil
 	}
+	return p.raw[at:]
+}
+
+// within cuts a piece out of a page. Its place counts from the element.
+func within(element []byte, pos, size uint32) ([]byte, bool) {
+	end := uint64(pos) + uint64(size)
+	if end > uint64(len(element)) {
+		return nil, false
+	}
+	return element[pos:end], true
+}
+
+func (p *page) senseless(n int) error {
+	return fmt.Errorf("page %d: element %d makes no sense", p.id, n)
 }
 
 // damaged says what to do about a file that cannot be read.
