@@ -281,7 +281,7 @@ func TestNobodyThere(t *testing.T) {
 				d.says("hello")
 				d.sees("Hi!") // the bot is back
 				d.presses("ticket")
-				d.sees("Your ticket is INC")
+				d.sees("Your ticket number is INC")
 				tickets := d.snow.Incidents()
 				if len(tickets) != 1 || !strings.Contains(tickets[0]["description"], "I need a human") {
 					t.Errorf("tickets = %v, want one with what was said", tickets)
