@@ -40,7 +40,7 @@ func TestAnOutageIsToldOnceAndNobodyIsPromisedAnAgent(t *testing.T) {
 		}
 		e.says("late", "I want to talk to a person")
 		e.passes(time.Second)
-		if n := len(e.teams.tried("late", "can't bring you to a person")); n != 1 || len(e.teams.tried("late", "Shall I create a ticket")) != 1 {
+		if n := len(e.teams.tried("late", "can't connect you to a person")); n != 1 || len(e.teams.tried("late", "Shall I create a ticket")) != 1 {
 			t.Errorf("an escalation during the outage shows %q", e.teams.tried("late", ""))
 		}
 		e.snow.failing(nil)
