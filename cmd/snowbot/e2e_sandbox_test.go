@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"snowbot/bot"
 )
 
 // A sandboxWindow is the sandbox's page in a browser. Parts of the page are named by their test ids.
@@ -17,6 +19,9 @@ const (
 )
 
 func byID(id string) string { return `[data-testid=` + id + `]` }
+
+// said is what the bot says to the employee.
+func said(key bot.TextKey) string { return teamsLog + `text=` + english(key) }
 
 func (w sandboxWindow) says(text string)   { w.t.Helper(); w.send("employee", text) }
 func (w sandboxWindow) writes(text string) { w.t.Helper(); w.send("agent", text) }
@@ -64,7 +69,7 @@ func TestSandboxInBrowser(t *testing.T) {
 	w.talks()
 	w.surprises()
 	w.click(byID("chat-end"))
-	w.see(teamsLog + `text=has ended the chat`)
+	w.see(said(bot.TextNoticeEndedByAgent))
 	w.shoot("ended by the agent")
 	w.givesUp()
 	w.findsNobody()
@@ -74,7 +79,7 @@ func TestSandboxInBrowser(t *testing.T) {
 
 func (w sandboxWindow) talks() {
 	w.click(byID("chat-accept"))
-	w.see(teamsLog + `text=has joined the chat`)
+	w.see(said(bot.TextNoticeJoinedUnnamed))
 	w.writes("Hello Mia, what does it say?")
 	w.see(teamsLog + `text=Hello Mia`)
 	w.see(deskLog + byID("tick-sent"))
@@ -92,7 +97,7 @@ func (w sandboxWindow) talks() {
 	w.see(deskLog + `text=a message, changed`)
 	w.point(teamsLog + byID("employee-message"))
 	w.click(teamsLog + byID("message-delete"))
-	w.see(deskLog + `text=deleted`)
+	w.see(deskLog + `text=` + english(bot.TextDeletedNotice))
 	w.shoot("words both ways")
 }
 
@@ -147,11 +152,11 @@ func (w sandboxWindow) surprises() {
 	w.see(deskLog + `text=said to nobody`)
 	w.breaks("serviceNow", "503")
 	w.says("said while ServiceNow is down")
-	w.see(teamsLog + `text=can't be reached right now`)
+	w.see(said(bot.TextNoticeOutage))
 	w.shoot("ServiceNow is down")
 	w.repairs()
 	w.see(deskLog + `text=said while ServiceNow is down`)
-	w.see(teamsLog + `text=can be reached again`)
+	w.see(said(bot.TextNoticeOutageOver))
 	w.shoot("after it all")
 }
 
@@ -159,8 +164,8 @@ func (w sandboxWindow) surprises() {
 func (w sandboxWindow) givesUp() {
 	w.asks()
 	w.click(teamsLog + byID("card-cancel"))
-	w.see(teamsLog + `text=as you asked`)
-	w.see(teamsLog + `text=You cancelled the request`)
+	w.see(said(bot.TextNoticeCancelled))
+	w.see(said(bot.TextCardEndedCancelled))
 	w.shoot("cancelled")
 }
 
@@ -169,7 +174,7 @@ func (w sandboxWindow) findsNobody() {
 	w.says("I want to talk to a person")
 	w.click(teamsLog + byID("card-ticket"))
 	w.see(byID("ticket"))
-	w.see(teamsLog + `text=Your ticket is`)
+	w.see(teamsLog + `text=INC`)
 	w.shoot("nobody there")
 	w.repairs()
 }
