@@ -62,6 +62,7 @@ func TestHostPolicy(t *testing.T) {
 		{"below extra", extra, "https://eu.bots.example.org/", true, true},
 		{"extra without https", extra, "http://bots.example.org/", false, false},
 		{"empty extra allows nothing", extra, "https://example.org/", false, false},
+		{"empty extra and a trailing dot", extra, "https://example.org./", false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
