@@ -26,6 +26,7 @@ type teamsSide struct {
 	log  []sent
 	fail func(conversation, text string) error
 	hang bool // sends are not answered
+	gone bool // what was sent cannot be updated any more
 }
 
 func (s *teamsSide) take(ref adapter.Reference, a *adapter.Activity) (string, error) {
@@ -55,6 +56,12 @@ func (s *teamsSide) Send(ctx context.Context, ref adapter.Reference, a *adapter.
 }
 
 func (s *teamsSide) Update(_ context.Context, ref adapter.Reference, _ string, a *adapter.Activity) error {
+	s.mu.Lock()
+	gone := s.gone
+	s.mu.Unlock()
+	if gone {
+		return &adapter.Error{Op: "update", StatusCode: 404, Code: "ActivityNotFoundInConversation", Written: true}
+	}
 	_, err := s.take(ref, a)
 	return err
 }
@@ -63,6 +70,18 @@ func (s *teamsSide) Typing(context.Context, adapter.Reference) error { return ni
 
 func (s *teamsSide) Member(_ context.Context, ref adapter.Reference, _ string) (adapter.ChannelAccount, error) {
 	return adapter.ChannelAccount{Email: ref.ConversationID + "@example.com"}, nil
+}
+
+// shown are the texts with the part in them that a conversation shows, or showed before they were updated.
+func (s *teamsSide) shown(conversation, part string) (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.log {
+		if x.err == nil && x.conversation == conversation && strings.Contains(x.text, part) {
+			out = append(out, x.text)
+		}
+	}
+	return out
 }
 
 func (s *teamsSide) hanging(hang bool) {
@@ -220,3 +239,7 @@ func (s *snowSide) ticks() (ok, failed, reports int) {
 }
 
 func unavailable(string) error { return &snow.Error{Op: "message", StatusCode: 503, Written: true} }
+
+func unreachable(string, string) error {
+	return &adapter.Error{Op: "send", StatusCode: 503, Written: true}
+}
