@@ -97,10 +97,25 @@ func TestJudgeEmulatedPeople(t *testing.T) {
 	l.teams.SetBot(startReference(t, l.teams))
 	mia := l.teams.AddUser(adaptertest.User{Name: "Mia Khan", Email: "mia@example.com"})
 	jonas := l.teams.AddUser(adaptertest.User{Name: "Jonas Weber", Email: "jonas@example.com"})
+	var posted []any
+	l.teams.Subscribe(func(x adaptertest.Exchange) {
+		if x.Direction == adaptertest.Out {
+			posted = append(posted, subject{Name: x.String(), Posted: json.RawMessage(x.RequestBody)})
+		}
+	})
 	l.words(mia)
 	l.cards(mia)
 	l.lookUps(mia)
 	l.group(mia, jonas)
+	l.teams.Close() // nothing more is posted
+	for _, v := range node[verdict](t, "judge.mjs", nil, posted...) {
+		for _, f := range v.Faults {
+			t.Errorf("%s: %s", v.Name, f)
+		}
+	}
+	if len(posted) < 15 {
+		t.Errorf("only %d activities were posted", len(posted))
+	}
 }
 
 func (l *lesson) words(mia adaptertest.User) {

@@ -22,6 +22,7 @@ type subject struct {
 	Method   string          `json:"method,omitempty"`
 	Path     string          `json:"path,omitempty"`
 	Activity json.RawMessage `json:"activity,omitempty"`
+	Posted   json.RawMessage `json:"posted,omitempty"`
 	Manifest json.RawMessage `json:"manifest,omitempty"`
 }
 

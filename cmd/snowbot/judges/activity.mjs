@@ -15,15 +15,20 @@ const formats = new Set(['plain', 'markdown', 'xml'])
 const adaptive = 'application/vnd.microsoft.card.adaptive'
 const maxBytes = 80_000 // in UTF-16; Teams refuses about 100 KB
 
-/** The faults of one request: {method, path, activity}. Without a path only the activity itself is looked at. */
-export function activityFaults ({ method, path, activity: a }) {
-  const faults = []
-  const check = (holds, fault) => { if (!holds) faults.push(fault) }
+/** What the schema finds, which goes for activities in both directions. */
+export function schemaFaults (a) {
   try {
     Activity.fromObject(a)
+    return []
   } catch (err) {
-    faults.push('schema: ' + String(err.message).replace(/\s+/g, ' '))
+    return ['schema: ' + String(err.message).replace(/\s+/g, ' ')]
   }
+}
+
+/** The faults of one request: {method, path, activity}. Without a path only the activity itself is looked at. */
+export function activityFaults ({ method, path, activity: a }) {
+  const faults = schemaFaults(a)
+  const check = (holds, fault) => { if (!holds) faults.push(fault) }
   for (const name of Object.keys(a)) check(properties.has(name), `unknown property "${name}"`)
   check(types.has(a.type), `type ${JSON.stringify(a.type)}`)
   check(a.textFormat === undefined || formats.has(a.textFormat), `textFormat ${JSON.stringify(a.textFormat)}`)

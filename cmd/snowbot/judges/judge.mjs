@@ -1,10 +1,11 @@
 // Reads subjects from standard input, one JSON object a line, and answers with one line for each:
 //   {name, method?, path?, activity}   what was sent to Teams
+//   {name, posted}                     an activity that our emulated Teams posted to a bot
 //   {name, manifest}                   a Teams app manifest
 // The answer is {name, faults: […], cards}. It needs no network.
 import { createInterface } from 'node:readline'
 import { createRequire } from 'node:module'
-import { activityFaults } from './activity.mjs'
+import { activityFaults, schemaFaults } from './activity.mjs'
 
 // It needs fs-extra, which its own list of dependencies forgets.
 const { AppManifestUtils } = createRequire(import.meta.url)('@microsoft/app-manifest')
@@ -17,7 +18,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   const cards = (s.activity?.attachments ?? []).length
   let faults
   try {
-    faults = s.manifest ? await AppManifestUtils.validateAgainstSchema(s.manifest) : activityFaults(s)
+    if (s.manifest) faults = await AppManifestUtils.validateAgainstSchema(s.manifest)
+    else faults = s.posted ? schemaFaults(s.posted) : activityFaults(s)
   } catch (err) {
     faults = ['judge failed: ' + err.message]
   }
