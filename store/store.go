@@ -31,6 +31,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -132,7 +133,7 @@ type Delivery struct {
 	NotBefore time.Time
 	// Begun reports that a send was begun ([Store.Begin]) and not settled.
 	Begun bool
-	// Attempts are the failed sends so far, the last [AttemptsKept] of them.
+	// Attempts are the failed sends so far. Those that failed in the same way one after the other are one; the last [AttemptsKept] are kept.
 	Attempts []Attempt
 	// Failed counts all failed sends.
 	Failed int
@@ -141,12 +142,28 @@ type Delivery struct {
 }
 
 // AttemptsKept is how many attempts a delivery remembers.
-const AttemptsKept = 20
+const AttemptsKept = 40
 
-// An Attempt is one failed send. Outcome must not hold words of a person; it is cut to [MaxString].
+// An Attempt is a failed send, or several in a row that failed in the same way. Outcome must not hold words of a person; it is cut
+// to [MaxString].
 type Attempt struct {
 	At      time.Time `json:"at"`
 	Outcome string    `json:"outcome"`
+	Times   int       `json:"times"`
+	Last    time.Time `json:"last"` // when it was tried for the last time
+}
+
+// AddAttempt returns the attempts with one more.
+func AddAttempt(list []Attempt, at time.Time, outcome string) []Attempt {
+	outcome = Cut(outcome)
+	list = slices.Clone(list)
+	if n := len(list); n > 0 && list[n-1].Outcome == outcome {
+		list[n-1].Times++
+		list[n-1].Last = at
+		return list
+	}
+	list = append(list, Attempt{At: at, Outcome: outcome, Times: 1, Last: at})
+	return list[max(0, len(list)-AttemptsKept):]
 }
 
 // A Line is one line of a conversation's transcript. Data is the caller's and is sealed at rest.

@@ -31,7 +31,7 @@ type letterView struct {
 	Accepted     time.Time `json:"accepted"`
 	Failed       int       `json:"failed"` // sends that failed
 	BodyBytes    int       `json:"bodyBytes"`
-	// Attempts are the last failed sends. They and Body are left out of lists.
+	// Attempts are the failed sends, those that failed alike in a row as one. They and Body are left out of lists.
 	Attempts []store.Attempt `json:"attempts,omitempty"`
 	Body     json.RawMessage `json:"body,omitempty"`
 }

@@ -61,7 +61,11 @@ func printLetter(out io.Writer, l *letterView) error {
 		fmt.Fprintf(w, "%s\t%s\n", row[0], orDash(row[1]))
 	}
 	for _, a := range l.Attempts {
-		fmt.Fprintf(w, "  %s\t%s\n", shown(a.At), orDash(a.Outcome))
+		again := ""
+		if a.Times > 1 {
+			again = fmt.Sprintf(" (%d times, the last at %s)", a.Times, shown(a.Last))
+		}
+		fmt.Fprintf(w, "  %s\t%s%s\n", shown(a.At), orDash(a.Outcome), again)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -14,7 +14,8 @@ import (
 
 var errRow = errors.New("damaged row")
 
-const rowLayout = 1
+// rowLayout is what is written. Layout 1 had no count of attempts that failed alike.
+const rowLayout = 2
 
 func micros(t time.Time) int64 {
 	if t.IsZero() {
@@ -46,14 +47,15 @@ func (e *encoder) strings(list []string) {
 
 // decoder takes fields off a row. After the first that does not fit, all are zero and bad is set.
 type decoder struct {
-	rest []byte
-	bad  bool
+	layout uint64
+	rest   []byte
+	bad    bool
 }
 
 // newDecoder checks the layout's number.
 func newDecoder(row []byte) *decoder {
 	d := &decoder{rest: row}
-	if d.uint() != rowLayout {
+	if d.layout = d.uint(); d.layout < 1 || d.layout > rowLayout {
 		d.fail()
 	}
 	return d
@@ -216,6 +218,8 @@ func (r *delivery) encode(e *encoder) {
 	for _, a := range r.Attempts {
 		e.int(micros(a.At))
 		e.string(a.Outcome)
+		e.uint(uint64(a.Times))
+		e.int(micros(a.Last))
 	}
 	e.string(r.ID)
 	e.string(r.Kind)
@@ -248,7 +252,11 @@ func decodeDelivery(row []byte) (*delivery, error) {
 		n = 0
 	}
 	for range n {
-		r.Attempts = append(r.Attempts, store.Attempt{At: fromMicros(d.int()), Outcome: d.string()})
+		a := store.Attempt{At: fromMicros(d.int()), Outcome: d.string(), Times: 1}
+		if a.Last = a.At; d.layout > 1 {
+			a.Times, a.Last = int(d.uint()), fromMicros(d.int())
+		}
+		r.Attempts = append(r.Attempts, a)
 	}
 	r.ID = d.string()
 	r.Kind = d.string()
@@ -277,10 +285,7 @@ func (r *delivery) open(keys *store.Keyring) (store.Delivery, error) {
 // failed counts a failed send.
 func (r *delivery) failed(at time.Time, outcome string) {
 	r.Failed++
-	r.Attempts = append(r.Attempts, store.Attempt{At: at, Outcome: store.Cut(outcome)})
-	if n := len(r.Attempts); n > store.AttemptsKept {
-		r.Attempts = r.Attempts[n-store.AttemptsKept:]
-	}
+	r.Attempts = store.AddAttempt(r.Attempts, at, outcome)
 }
 
 // letter is a row of the letters bucket.

@@ -71,3 +71,30 @@ func FuzzRows(f *testing.F) {
 		_, _ = parseMeta(append(row, make([]byte, metaSize)...))
 	})
 }
+
+func TestRowsOfTheFirstLayoutAreRead(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
+	e := encoder{}
+	e.uint(1)
+	e.int(0)
+	e.uint(7)
+	e.uint(uint64(toTeams))
+	e.string("c1")
+	e.int(micros(at))
+	e.uint(0)
+	e.uint(1) // failed once
+	e.uint(1)
+	e.int(micros(at))
+	e.string("503")
+	for _, s := range []string{"d1", "text", "s1"} {
+		e.string(s)
+	}
+	d, err := decodeDelivery(append(e, "sealed"...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := d.Attempts; len(a) != 1 || a[0] != (store.Attempt{At: at, Outcome: "503", Times: 1, Last: at}) || d.ID != "d1" || string(d.sealed) != "sealed" {
+		t.Errorf("the row is read as %+v", d)
+	}
+}

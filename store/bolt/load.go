@@ -14,7 +14,7 @@ import (
 )
 
 // format is the number of the layout of the file. A file with a higher one is refused.
-const format = 1
+const format = 2
 
 // Keys of the meta bucket, beside keyLetters.
 const (
@@ -74,8 +74,12 @@ func first(b *bbolt.Bucket) (*bbolt.Cursor, []byte) {
 // prepare makes the buckets of a new file, and refuses one that is not ours.
 func prepare(tx *bbolt.Tx, path string) error {
 	if meta := tx.Bucket([]byte(bucketMeta)); meta != nil && meta.Get([]byte(keyFormat)) != nil {
-		if f, _ := binary.Uvarint(meta.Get([]byte(keyFormat))); f > format {
+		f, _ := binary.Uvarint(meta.Get([]byte(keyFormat)))
+		if f > format {
 			return fmt.Errorf("%s was written by a newer snowbot (format %d, this one knows %d): install that version again, or restore a backup made before it", path, f, format)
+		}
+		if f < format { // rows of older layouts can be read
+			return meta.Put([]byte(keyFormat), binary.AppendUvarint(nil, format))
 		}
 		return nil
 	}

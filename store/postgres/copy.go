@@ -178,7 +178,7 @@ func (d *dump) deliveries(ctx context.Context, tx pgx.Tx) error {
 
 func inUTC(d *store.Delivery) {
 	for i := range d.Attempts {
-		d.Attempts[i].At = d.Attempts[i].At.UTC()
+		d.Attempts[i].At, d.Attempts[i].Last = d.Attempts[i].At.UTC(), d.Attempts[i].Last.UTC()
 	}
 }
 

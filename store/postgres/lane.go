@@ -149,10 +149,7 @@ func (v *laneView) read(t *tx, l store.Lane, n int) {
 // fail counts a failed send, and returns the attempts as they are kept.
 func (h *headRow) fail(at time.Time, outcome string) []byte {
 	h.failed++
-	h.attempts = append(h.attempts, store.Attempt{At: at, Outcome: store.Cut(outcome)})
-	if n := len(h.attempts); n > store.AttemptsKept {
-		h.attempts = h.attempts[n-store.AttemptsKept:]
-	}
+	h.attempts = store.AddAttempt(h.attempts, at, outcome)
 	b, err := json.Marshal(h.attempts)
 	if err != nil {
 		panic("attempts as JSON: " + err.Error()) // times and valid strings

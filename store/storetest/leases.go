@@ -130,7 +130,7 @@ var leaseCases = []testCase{
 		l = w.claim(t, store.ToTeams, 3)
 		want := note("d2")
 		want.Accepted, want.NotBefore = at, at.Add(10*time.Second)
-		want.Failed, want.Attempts = 1, []store.Attempt{{At: at, Outcome: "503"}}
+		want.Failed, want.Attempts = 1, store.AddAttempt(nil, at, "503")
 		same(t, "head", l.Deliveries[0], want)
 		same(t, "run", ids(l), []string{"d2", "d3"})
 	}},
@@ -150,6 +150,23 @@ var leaseCases = []testCase{
 		same(t, "attempts", len(d.Attempts), store.AttemptsKept)
 		same(t, "last outcome", d.Attempts[store.AttemptsKept-1].Outcome, fmt.Sprint(n-1))
 	}},
+	{"AttemptsThatFailAlikeAreOne", func(t *testing.T, w *world) {
+		w.send(t, "c1", store.ToTeams, "d1")
+		start := w.clock.now()
+		for _, outcome := range []string{"503", "503", "503", "time-out", "503"} {
+			w.settle(t, w.claim(t, store.ToTeams, 1), store.Result{Next: store.Again, Outcome: outcome})
+			w.clock.advance(time.Second)
+		}
+		w.settle(t, w.claim(t, store.ToTeams, 1), store.Result{Next: store.Bury, Outcome: "503", Reason: "too old"})
+		at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+		d := w.letters(t, store.DeadLetterFilter{})[0].Delivery
+		same(t, "failed", d.Failed, 6)
+		same(t, "attempts", d.Attempts, []store.Attempt{
+			{At: at(0), Outcome: "503", Times: 3, Last: at(2)},
+			{At: at(3), Outcome: "time-out", Times: 1, Last: at(3)},
+			{At: at(4), Outcome: "503", Times: 2, Last: at(5)},
+		})
+	}},
 	{"ReleaseLeavesTheHeadDue", func(t *testing.T, w *world) {
 		w.send(t, "c1", store.ToTeams, "d1", "d2")
 		w.settle(t, w.claim(t, store.ToTeams, 2), store.Result{})
@@ -167,7 +184,7 @@ var leaseCases = []testCase{
 		dead := w.letters(t, store.DeadLetterFilter{})
 		want := note("d2")
 		want.Accepted, want.Failed = w.clock.now(), 1
-		want.Attempts = []store.Attempt{{At: w.clock.now(), Outcome: "403"}}
+		want.Attempts = store.AddAttempt(nil, w.clock.now(), "403")
 		same(t, "dead letter", dead, []store.DeadLetter{{
 			ID: dead[0].ID, Lane: store.Lane{Conversation: "c1", Direction: store.ToTeams}, Reason: "refused",
 			At: w.clock.now(), Delivery: want,

@@ -145,10 +145,7 @@ func (m *machine) settleRun(c *modelConversation, l *modelLease, res store.Resul
 		return
 	}
 	head.Failed++
-	head.Attempts = append(slices.Clone(head.Attempts), store.Attempt{At: m.w.clock.now(), Outcome: res.Outcome})
-	if n := len(head.Attempts); n > store.AttemptsKept {
-		head.Attempts = head.Attempts[n-store.AttemptsKept:]
-	}
+	head.Attempts = store.AddAttempt(head.Attempts, m.w.clock.now(), res.Outcome)
 	if res.Next == store.Again {
 		head.NotBefore = res.At
 		return
