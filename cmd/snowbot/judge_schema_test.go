@@ -179,6 +179,7 @@ func plantedSubjects() []subject {
 		"no summary":                 strings.Replace(card(text, ""), `"summary":"s",`, ``, 1),
 		"suggestion to nobody":       `{"type":"message","text":"x","suggestedActions":{"actions":[{"type":"imBack","title":"a","value":"a"}]}}`,
 		"suggestion without a value": `{"type":"message","text":"x","suggestedActions":{"to":["29:1"],"actions":[{"type":"imBack","title":"a"}]}}`,
+		"control character":          `{"type":"message","text":"a\u0007"}`,
 		"forged mention":             `{"type":"message","text":"<at>Mia</at>"}`,
 		"card of a later version":    strings.Replace(card(text, ""), `"1.5"`, `"1.6"`, 1),
 		"card without a body":        card("", ""),
