@@ -212,11 +212,13 @@ func serviceNowFaults(i *snowtest.Instance, d *dice, direction snowtest.Directio
 	add(4, anything, status(http.StatusServiceUnavailable))
 	add(4, anything, with(status(http.StatusGatewayTimeout)))
 	add(3, anything, with(status(http.StatusInternalServerError)))
-	add(2, anything, snowtest.Fault{Kind: snowtest.FaultStatus, Status: http.StatusTooManyRequests, RetryAfter: time.Second})
+	add(1, anything, snowtest.Fault{Kind: snowtest.FaultStatus, Status: http.StatusTooManyRequests, RetryAfter: time.Second})
+	add(1, anything, snowtest.Fault{Kind: snowtest.FaultStatus, Status: http.StatusTooManyRequests, RetryAfter: time.Second, RetryAfterDate: true})
 	add(3, anything, snowtest.Fault{Kind: snowtest.FaultHTML})
 	add(3, anything, snowtest.Fault{Kind: snowtest.FaultDelay, Delay: shortDelay})
 	add(1, marked, status(http.StatusBadRequest))
-	add(40, someWords, with(snowtest.Fault{Kind: snowtest.FaultDelay, Delay: longDelay}))
+	add(20, someWords, with(snowtest.Fault{Kind: snowtest.FaultDelay, Delay: longDelay}))
+	add(20, someWords, snowtest.Fault{Kind: snowtest.FaultDelay, Delay: longDelay}) // it takes effect when the service has given up, and repeated it
 	return disarm, failed
 }
 
