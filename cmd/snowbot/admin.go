@@ -68,6 +68,8 @@ func newAdminAPI(st store.Store, log *slog.Logger) *adminAPI {
 		handle       func(context.Context, *http.Request) (any, error)
 	}{
 		{http.MethodGet, "/dead-letters", a.listLetters},
+		{http.MethodPost, "/dead-letters/retry", a.retryLetters},
+		{http.MethodDelete, "/dead-letters", a.dropLetters},
 		{http.MethodGet, "/dead-letters/{id}", a.showLetter},
 		{http.MethodPost, "/dead-letters/{id}/retry", a.retryLetter},
 		{http.MethodDelete, "/dead-letters/{id}", a.dropLetter},

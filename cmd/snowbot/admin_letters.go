@@ -42,10 +42,12 @@ type letterPage struct {
 	Next    string       `json:"next,omitempty"` // the after of the next page
 }
 
-// A letterResult says what became of a dead letter.
+// A letterResult says what became of a dead letter. One that stays as it was has a code and an error.
 type letterResult struct {
 	ID     string `json:"id"`
-	Result string `json:"result"`
+	Result string `json:"result,omitempty"`
+	Code   string `json:"code,omitempty"`
+	Error  string `json:"error,omitempty"`
 }
 
 const (
@@ -62,18 +64,8 @@ func viewLetter(l *store.DeadLetter) letterView {
 }
 
 func (a *adminAPI) listLetters(ctx context.Context, r *http.Request) (any, error) {
-	q, err := parameters(r, "conversation", "reason", "since", "until", "after", "limit")
+	f, _, err := filterOf(r)
 	if err != nil {
-		return nil, err
-	}
-	f := store.DeadLetterFilter{Conversation: q.Get("conversation"), Reason: q.Get("reason"), After: q.Get("after")}
-	if f.Since, err = timeOf(q, "since"); err != nil {
-		return nil, err
-	}
-	if f.Until, err = timeOf(q, "until"); err != nil {
-		return nil, err
-	}
-	if f.Limit, err = limitOf(q); err != nil {
 		return nil, err
 	}
 	found, err := a.store.DeadLetters(ctx, f)
@@ -88,6 +80,22 @@ func (a *adminAPI) listLetters(ctx context.Context, r *http.Request) (any, error
 		page.Next = found[len(found)-1].ID
 	}
 	return page, nil
+}
+
+// filterOf reads which dead letters are meant. More are the names of parameters that come on top.
+func filterOf(r *http.Request, more ...string) (f store.DeadLetterFilter, q url.Values, err error) {
+	if q, err = parameters(r, append(more, "conversation", "reason", "since", "until", "after", "limit")...); err != nil {
+		return f, q, err
+	}
+	f = store.DeadLetterFilter{Conversation: q.Get("conversation"), Reason: q.Get("reason"), After: q.Get("after")}
+	if f.Since, err = timeOf(q, "since"); err != nil {
+		return f, q, err
+	}
+	if f.Until, err = timeOf(q, "until"); err != nil {
+		return f, q, err
+	}
+	f.Limit, err = limitOf(q)
+	return f, q, err
 }
 
 func (a *adminAPI) showLetter(ctx context.Context, r *http.Request) (any, error) {
@@ -129,11 +137,18 @@ func (a *adminAPI) retryLetter(ctx context.Context, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
-	if err := bot.Retry(ctx, a.store, l, o); err != nil {
+	if err := a.retry(ctx, l, o); err != nil {
 		return nil, err
 	}
-	a.log.Info("admin API: a dead letter is sent again", "letter", l.ID, "lane", l.Lane.String(), "delivery", l.Delivery.ID, "forced", o.Force)
-	return letterResult{l.ID, resultRetried}, nil
+	return letterResult{ID: l.ID, Result: resultRetried}, nil
+}
+
+func (a *adminAPI) retry(ctx context.Context, l store.DeadLetter, o bot.RetryOptions) error {
+	err := bot.Retry(ctx, a.store, l, o)
+	if err == nil {
+		a.log.Info("admin API: a dead letter is sent again", "letter", l.ID, "lane", l.Lane.String(), "delivery", l.Delivery.ID, "forced", o.Force)
+	}
+	return err
 }
 
 func (a *adminAPI) dropLetter(ctx context.Context, r *http.Request) (any, error) {
@@ -144,11 +159,18 @@ func (a *adminAPI) dropLetter(ctx context.Context, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.store.Discard(ctx, id); err != nil {
+	if err := a.drop(ctx, id); err != nil {
 		return nil, err
 	}
-	a.log.Info("admin API: a dead letter was dropped", "letter", id)
-	return letterResult{id, resultDropped}, nil
+	return letterResult{ID: id, Result: resultDropped}, nil
+}
+
+func (a *adminAPI) drop(ctx context.Context, id string) error {
+	err := a.store.Discard(ctx, id)
+	if err == nil {
+		a.log.Info("admin API: a dead letter was dropped", "letter", id)
+	}
+	return err
 }
 
 func letterID(r *http.Request) (string, error) {

@@ -172,6 +172,18 @@ func TestAdminAnswers(t *testing.T) {
 		{"no such method", "PUT", "/api/admin/stats", 405, codeBadRequest, false},
 		{"drop", "DELETE", letter, 200, resultDropped, false},
 		{"drop again", "DELETE", letter, 404, codeNotFound, false},
+		{"retry nothing in particular", "POST", "/api/admin/dead-letters/retry", 400, "say which", false},
+		{"retry all and some", "POST", "/api/admin/dead-letters/retry?all=true&reason=refused", 400, "say which", false},
+		{"retry events", "POST", "/api/admin/dead-letters/retry?reason=refused", 200, codeNotRetryable, false},
+		{"drop nothing in particular", "DELETE", "/api/admin/dead-letters", 400, "say which", false},
+		{"drop by an unknown filter", "DELETE", "/api/admin/dead-letters?all=true&force=true", 400, codeBadRequest, false},
+		{"drop one of a page", "DELETE", "/api/admin/dead-letters?reason=refused&limit=1", 200, `"next":"` + page.Letters[4].ID, false},
+		{"drop the next page", "DELETE", "/api/admin/dead-letters?reason=refused&limit=2&after=" + page.Letters[4].ID, 200, page.Letters[5].ID + `","result":"dropped"}]}`, false},
+		{"drop none that is left", "DELETE", "/api/admin/dead-letters?reason=refused", 200, `{"results":[]}`, false},
+		{"the others are still there", "GET", "/api/admin/stats", 200, `"deadLetters":3`, false},
+		{"drop by conversation and time", "DELETE", "/api/admin/dead-letters?conversation=tenant%2Fc0&until=2026-11-22T08:00:01Z", 200, page.Letters[0].ID, false},
+		{"drop all", "DELETE", "/api/admin/dead-letters?all=true", 200, page.Letters[2].ID, false},
+		{"nothing is left", "GET", "/api/admin/dead-letters", 200, `"deadLetters":[]`, false},
 	} {
 		status, body := call(tt.method, tt.target)
 		if status != tt.status || !strings.Contains(body, tt.want) {

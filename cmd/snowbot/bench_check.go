@@ -28,14 +28,12 @@ type benchCheck struct {
 	Faults    float64       `default:"0.1" help:"With --check: the share of requests, of either side and in either direction, that something goes wrong with."`
 	KillEvery time.Duration `default:"10s" help:"With --check: how long the service lives before it is killed."`
 	Seed      uint64        `default:"1" help:"With --check: fixes the script and the faults."`
+	Recover   time.Duration `default:"3s" help:"With --check: how long it may take from a kill to the first relayed message after it."`
 	Pacing    bool          `help:"With --check: keep Teams' rate windows, which Teams then enforces; it takes far longer."`
 }
 
-// Limits of what bench --check accepts.
-const (
-	recoverWithin   = 3 * time.Second
-	violationsShown = 20
-)
+// violationsShown is how many broken promises are named.
+const violationsShown = 20
 
 // runCheck lets people talk through this very program, and judges it. A broken promise is an error.
 func runCheck(c *benchCheck) error {
@@ -76,7 +74,7 @@ func (c *benchCheck) verdict(r *history.Report) error {
 	switch {
 	case len(r.Violations) > 0:
 		return fmt.Errorf("%d promises were broken", len(r.Violations))
-	case slowest > recoverWithin:
+	case slowest > c.Recover:
 		return fmt.Errorf("after a kill it took %v until a message was relayed", slowest.Round(time.Millisecond))
 	case r.Accepted < c.Messages:
 		return fmt.Errorf("only %d messages were accepted", r.Accepted)

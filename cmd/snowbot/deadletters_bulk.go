@@ -58,7 +58,7 @@ func (b *bulk) run(ctx context.Context, choice *letterChoice, client *adminClien
 		} else {
 			done++
 			if b.json {
-				err = printLines([]letterResult{{id, b.verb}})
+				err = printLines([]letterResult{{ID: id, Result: b.verb}})
 			}
 		}
 		_ = bar.Add(1)

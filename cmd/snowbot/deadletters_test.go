@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -129,7 +130,13 @@ func TestServiceDeadLettersAreSentAgain(t *testing.T) {
 	if code != 1 || !strings.Contains(stdout, late[0].ID+": its session is over") || !strings.Contains(stdout, "--force") || !strings.Contains(stderr, "2 of 2") {
 		t.Errorf("retry after the end: exit %d\n%s%s", code, stdout, stderr)
 	}
-	if got := r.does("dead-letters", "retry", "--all", "--force"); !strings.Contains(got, "retried: 2") {
+	if got := r.api(http.MethodPost, "/api/admin/dead-letters/retry?all=true&limit=1"); !strings.Contains(got, codeSessionOver) || !strings.Contains(got, late[0].ID) {
+		t.Errorf("the admin API says %s", got)
+	}
+	if got := r.api(http.MethodPost, "/api/admin/dead-letters/retry?reason=refused&limit=1&force=true"); !strings.Contains(got, late[0].ID+`","result":"retried"`) {
+		t.Errorf("the admin API says %s", got)
+	}
+	if got := r.does("dead-letters", "retry", "--all", "--force"); !strings.Contains(got, "retried: 1") {
 		t.Errorf("forced retry says %q", got)
 	}
 	r.sees("the third lost words")
@@ -224,6 +231,26 @@ func TestServiceAdminAPINeedsItsToken(t *testing.T) {
 	if got := off.get("http://" + on.addr + "/api/admin/stats"); got != http.StatusNotFound {
 		t.Errorf("on the public listener: status %d, want 404", got)
 	}
+}
+
+// api returns what the admin API answers.
+func (r *rig) api(method, path string) string {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.within(), method, "http://"+r.admin+path, http.NoBody)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+rigToken)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		r.t.Fatalf("%s %s: status %d, %s, %v", method, path, res.StatusCode, body, err)
+	}
+	return string(body)
 }
 
 // ask returns the status of the admin API.
