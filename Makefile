@@ -8,6 +8,7 @@
 GO            ?= go
 GOLANGCI_LINT := v2.15.0
 FUZZTIME      ?= 30s
+CHROMIUM      ?= chromium
 TOOLS         := $(CURDIR)/.bin
 JUDGES        := cmd/snowbot/judges
 SENT          := $(CURDIR)/bin/sent.jsonl
@@ -33,8 +34,8 @@ test: $(JUDGES)/node_modules/.package-lock.json
 	PATH="$$(echo $(CURDIR)/$(JUDGES)/node_modules/node-*/bin):$$PATH" node $(JUDGES)/all.mjs $(SENT)
 
 e2e: $(JUDGES)/node_modules/.package-lock.json
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-color-emoji >/dev/null; }
-	$(GO) test -tags e2e -timeout 9m -run 'InBrowser$$' ./cmd/snowbot
+	@command -v "$(CHROMIUM)" >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-color-emoji >/dev/null; }
+	CHROMIUM="$(CHROMIUM)" $(GO) test -tags e2e -timeout 9m -run 'InBrowser$$' ./cmd/snowbot
 
 # Microsoft's own clients and validators, which judge what we send, and the Node they run on.
 $(JUDGES)/node_modules/.package-lock.json: $(JUDGES)/package-lock.json

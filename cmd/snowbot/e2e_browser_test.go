@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,11 +40,7 @@ type order struct {
 // openBrowser opens a window. Its screenshots are kept in a folder of the given name below bin/e2e.
 func openBrowser(t *testing.T, name string, width, height int) *browser {
 	t.Helper()
-	chromium := "chromium"
-	if path := os.Getenv("CHROMIUM"); path != "" {
-		chromium = path
-	}
-	chromium, err := exec.LookPath(chromium)
+	chromium, err := exec.LookPath(cmp.Or(os.Getenv("CHROMIUM"), "chromium"))
 	if err != nil {
 		t.Fatalf("make e2e installs a browser: %v", err)
 	}
