@@ -144,9 +144,18 @@ func New(o Options) (*Bot, error) {
 	return b, nil
 }
 
+// How long either side is kept waiting for a commit, well below the time after which it hangs up: 15 s of Teams, 5 s of
+// ServiceNow. Without a database both are to hear that we could not take it.
+const (
+	teamsPatience      = 10 * time.Second
+	serviceNowPatience = 4 * time.Second
+)
+
 // Activity takes an authenticated activity of Teams. When it returns nil, the activity and all that
 // follows from it are durable; a repeat does nothing. Typing is passed on if that is possible at once.
 func (b *Bot) Activity(ctx context.Context, a *adapter.Activity) error {
+	ctx, cancel := context.WithTimeout(ctx, teamsPatience)
+	defer cancel()
 	ev := b.describe(a)
 	conversation := conversationID(ev.ref.TenantID, ev.ref.ConversationID)
 	if a.Type == adapter.TypeTyping {
@@ -268,6 +277,8 @@ const hashedKeep = 2 * time.Second
 // are durable; items that repeat do nothing. [snow.ErrUnknownSession] and [snow.ErrMismatch] say that
 // it is none of ours.
 func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, serviceNowPatience)
+	defer cancel()
 	conversation, session, err := b.locate(ctx, p)
 	if err != nil {
 		if !errors.Is(err, snow.ErrUnknownSession) && !errors.Is(err, snow.ErrMismatch) {

@@ -107,6 +107,7 @@ func (f *fleet) address(i int) history.Addresses {
 // kill kills one replica.
 func (f *fleet) kill(i int) error {
 	err := f.replicas[i].Kill()
+	f.replicas[i].command = []string{"snowbot", "serve"} // the next one is of this version, whatever this one was
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at[i] = history.Addresses{}

@@ -14,8 +14,11 @@ import (
 	"snowbot/store/postgres/postgrestest"
 )
 
-// How long people talk in TestReplicasKeepTheirPromises.
-var replicasLasting = flag.Duration("replicas.lasting", 20*time.Second, "how long people talk through the replicas")
+// Flags of TestReplicasKeepTheirPromises.
+var (
+	replicasLasting = flag.Duration("replicas.lasting", 20*time.Second, "how long people talk through the replicas")
+	replicasOlder   = flag.String("replicas.older", "", "an older program, which the first replica is until it is killed")
+)
 
 // TestReplicasKeepTheirPromises has people talk through three replicas while requests fail on both sides, two of the
 // replicas are killed in turn every five seconds, and the database crashes twice.
@@ -47,6 +50,12 @@ func TestReplicasKeepTheirPromises(t *testing.T) {
 	f := newFleet(t, 3, p.Teams, p.ServiceNow, map[string]string{
 		"DATABASE_URL": server.Schema(t, t.Name()), "TEAMS_PACING": "off",
 	})
+	if *replicasOlder != "" { // an upgrade that is rolled out
+		f.replicas[0].command = []string{*replicasOlder, "serve"}
+		if err := f.start(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 	p.Target = f
 	report, err := history.Run(t.Context(), p)
 	t.Log(report)
