@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"snowbot/adapter"
+	"snowbot/cmd/leaktest"
 )
 
 // A door is a handler with everything around it that a test may want to look at.
@@ -24,12 +25,13 @@ type door struct {
 	clock    *clock
 	handler  http.Handler
 	log      *bytes.Buffer
+	watch    *leaktest.Watch // of what is logged and refused
 	taken    []*adapter.Activity
 }
 
 func newDoor(tb testing.TB, change func(o *adapter.HandlerOptions)) *door {
 	tb.Helper()
-	d := &door{provider: newIdentityProvider(), clock: newClock(), log: new(bytes.Buffer)}
+	d := &door{provider: newIdentityProvider(), clock: newClock(), log: new(bytes.Buffer), watch: leaktest.New(tb)}
 	o := adapter.HandlerOptions{
 		Verifier: newVerifier(tb, d.provider, d.clock, nil),
 		AppID:    appID,
@@ -38,7 +40,7 @@ func newDoor(tb testing.TB, change func(o *adapter.HandlerOptions)) *door {
 			d.taken = append(d.taken, a)
 			return nil
 		},
-		Log: slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: slog.New(slog.NewMultiHandler(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}), d.watch.Log().Handler())),
 	}
 	if change != nil {
 		change(&o)
@@ -61,7 +63,11 @@ func (d *door) post(tb testing.TB, body string, change func(r *http.Request)) *h
 		change(r)
 	}
 	w := httptest.NewRecorder()
+	d.watch.Wire(body)
 	d.handler.ServeHTTP(w, r)
+	if w.Code >= http.StatusBadRequest {
+		_, _ = d.watch.Write(w.Body.Bytes())
+	}
 	return w
 }
 

@@ -19,6 +19,7 @@ import (
 	"snowbot/adapter"
 	"snowbot/adapter/adaptertest"
 	"snowbot/bot"
+	"snowbot/cmd/leaktest"
 	"snowbot/snow"
 	"snowbot/snow/snowtest"
 	"snowbot/store"
@@ -28,6 +29,7 @@ import (
 // A desk is the whole service between both emulators: Teams on one side, an instance on the other, everything in
 // between real. Tests speak as the employee and as the agent.
 type desk struct {
+	watch *leaktest.Watch // of what is logged
 	t     testing.TB
 	teams *adaptertest.Channel
 	snow  *snowtest.Instance
@@ -71,6 +73,11 @@ func open(t testing.TB, edit ...func(*desk, *snowtest.Options)) *desk {
 	}
 	t.Cleanup(func() { inst.Close() })
 	d.snow = inst
+	_, secret, _, password := inst.Credentials()
+	d.watch = leaktest.New(t)
+	d.watch.Secret(teams.AppPassword(), secret, password, webhookSecret)
+	t.Cleanup(teams.Subscribe(func(x adaptertest.Exchange) { d.watch.Wire(x.RequestBody) }))
+	t.Cleanup(inst.Subscribe(func(x snowtest.Exchange) { d.watch.Wire(x.RequestBody) }))
 	key := bytes.Repeat([]byte{7}, 32)
 	if d.keys, err = store.NewKeyring(key); err != nil {
 		t.Fatal(err)
@@ -86,7 +93,7 @@ func open(t testing.TB, edit ...func(*desk, *snowtest.Options)) *desk {
 func (d *desk) start() {
 	t := d.t
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewMultiHandler(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}), d.watch.Log().Handler()))
 	st, err := bolt.Open(bolt.Options{Path: d.path, Keys: d.keys, Log: log})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"snowbot/adapter"
 	"snowbot/bot"
+	"snowbot/cmd/leaktest"
 	"snowbot/snow"
 	"snowbot/store"
 	"snowbot/store/bolt"
@@ -30,6 +31,7 @@ type engine struct {
 	store    *bolt.Store
 	bot      *bot.Bot
 	registry *prometheus.Registry
+	watch    *leaktest.Watch // of what is logged
 	stop     func()
 	posts    int
 	wrap     func(store.Store) store.Store // unless nil
@@ -39,9 +41,9 @@ type engine struct {
 func bubble(t *testing.T, rules bot.Rules, f func(e *engine)) {
 	t.Helper()
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "snowbot.db")
+	path, watch := filepath.Join(t.TempDir(), "snowbot.db"), leaktest.New(t)
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{t: t, path: path, rules: rules, teams: &teamsSide{}, snow: &snowSide{}}
+		e := &engine{t: t, path: path, watch: watch, rules: rules, teams: &teamsSide{}, snow: &snowSide{}}
 		e.start()
 		f(e)
 		e.stop()
@@ -54,7 +56,7 @@ func (e *engine) start() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	if e.store, err = bolt.Open(bolt.Options{Path: e.path, Keys: keys}); err != nil {
+	if e.store, err = bolt.Open(bolt.Options{Path: e.path, Keys: keys, Log: e.watch.Log()}); err != nil {
 		e.t.Fatal(err)
 	}
 	e.registry = prometheus.NewRegistry()
@@ -64,7 +66,7 @@ func (e *engine) start() {
 	}
 	e.bot, err = bot.New(bot.Options{
 		Store: kept, Teams: e.teams, ServiceNow: e.snow, AppID: "app", Rules: e.rules, Workers: 4,
-		Metrics: e.registry, PossibleRepeats: e.store.PossibleRepeats(),
+		Metrics: e.registry, PossibleRepeats: e.store.PossibleRepeats(), Log: e.watch.Log(),
 	})
 	if err != nil {
 		e.t.Fatal(err)
@@ -93,6 +95,7 @@ func (e *engine) passes(d time.Duration) {
 // says has the employee of a conversation write.
 func (e *engine) says(conversation, text string) {
 	e.t.Helper()
+	e.watch.Said(text)
 	e.does(conversation, &adapter.Activity{Type: adapter.TypeMessage, Text: text})
 }
 
@@ -141,6 +144,7 @@ func (e *engine) post(session string, ev snow.Event) {
 // answers has the agent write.
 func (e *engine) answers(session, text string) {
 	e.t.Helper()
+	e.watch.Said(text)
 	e.post(session, snow.Event{Items: []snow.Item{{Kind: snow.KindText, Text: text, FromAgent: true}}})
 }
 

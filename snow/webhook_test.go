@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"snowbot/cmd/leaktest"
 	"snowbot/snow"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,11 @@ func newWebhook(tb testing.TB, o snow.WebhookOptions) http.Handler {
 	}
 	if o.Accept == nil {
 		o.Accept = accept
+	}
+	watch := leaktest.New(tb)
+	watch.Secret(append(o.Secrets, "my words", "their-token")...)
+	if o.Log == nil {
+		o.Log = watch.Log()
 	}
 	h, err := snow.NewWebhook(o)
 	if err != nil {

@@ -124,6 +124,7 @@ func (s *siege) sends(raw string) (statuses []int) {
 		if len(body) > 300 {
 			s.t.Errorf("an answer of %d bytes: %.100s", len(body), body)
 		}
+		_, _ = s.logs.watch.Write(body)
 		statuses = append(statuses, res.StatusCode)
 	}
 }

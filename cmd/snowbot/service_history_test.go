@@ -36,7 +36,7 @@ func newBinary(t *testing.T, teams *adaptertest.Channel, inst *snowtest.Instance
 		"DATABASE_URL": "bbolt:" + filepath.Join(t.TempDir(), "snowbot.db"), "HOME": t.TempDir(),
 	})
 	maps.Copy(env, more)
-	logs := &lockedBuffer{}
+	logs := watched(t, teams, inst)
 	return &binary{&benchTarget{command: []string{"snowbot", "serve"}, env: childEnv(env), secret: rigSecret, logs: logs}, logs}
 }
 

@@ -44,7 +44,7 @@ func TestServiceAnswersAfterTheSync(t *testing.T) {
 	}
 	teams.SetBot(at.Bot)
 	now.SetWebhook(at.Webhook, at.WebhookSecret)
-	r := &rig{t: t, teams: teams, snow: now, proc: b.proc.cmd, admin: b.proc.at.Admin, addr: b.proc.at.Addr}
+	r := &rig{t: t, teams: teams, snow: now, proc: b.proc.cmd, logs: b.logs, admin: b.proc.at.Admin, addr: b.proc.at.Addr}
 	r.mia = teams.AddUser(adaptertest.User{Name: "Mia Khan", Email: "mia.khan@example.com"})
 	r.chat = teams.Personal(r.mia)
 	c := r.connect()

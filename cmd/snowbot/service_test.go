@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"snowbot/adapter/adaptertest"
+	"snowbot/cmd/leaktest"
 	"snowbot/snow/snowtest"
 )
 
@@ -34,13 +35,42 @@ type rig struct {
 	proc  *exec.Cmd
 	addr  string // of the public listener
 	admin string
-	logs  lockedBuffer
+	logs  *lockedBuffer
 }
 
-// A lockedBuffer keeps what the processes logged.
+// A lockedBuffer keeps what the processes logged, and has it looked at.
 type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
+	watch *leaktest.Watch // nil: nobody looks
+	mu    sync.Mutex
+	b     strings.Builder
+}
+
+// watched returns a buffer for the logs of a process between two emulators. What they see on the wire, and every secret that they know, must not be in it.
+func watched(t *testing.T, teams *adaptertest.Channel, instance *snowtest.Instance) *lockedBuffer {
+	t.Helper()
+	w := leaktest.New(t)
+	_, secret, _, password := instance.Credentials()
+	w.Secret(teams.AppPassword(), secret, password, rigSecret, complete()["DATA_ENCRYPTION_KEY"])
+	refusal := func(status int, body string) {
+		if status >= http.StatusBadRequest {
+			fmt.Fprintln(w, body)
+		}
+	}
+	t.Cleanup(teams.Subscribe(func(x adaptertest.Exchange) {
+		w.Wire(x.RequestBody)
+		if x.Direction == adaptertest.In {
+			w.Wire(x.ResponseBody)
+		} else {
+			refusal(x.Status, x.ResponseBody)
+		}
+	}))
+	t.Cleanup(instance.Subscribe(func(x snowtest.Exchange) {
+		w.Wire(x.RequestBody)
+		if x.Direction == snowtest.Out {
+			refusal(x.Status, x.ResponseBody)
+		}
+	}))
+	return &lockedBuffer{watch: w}
 }
 
 func (l *lockedBuffer) add(line string) {
@@ -48,11 +78,17 @@ func (l *lockedBuffer) add(line string) {
 	defer l.mu.Unlock()
 	l.b.WriteString(line)
 	l.b.WriteByte('\n')
+	if l.watch != nil {
+		fmt.Fprintln(l.watch, line)
+	}
 }
 
 func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.watch != nil {
+		_, _ = l.watch.Write(p)
+	}
 	return l.b.Write(p)
 }
 
@@ -92,8 +128,15 @@ func newRig(t *testing.T, o snowtest.Options, more ...string) *rig {
 		r.env = append(r.env, k+"="+v)
 	}
 	r.env = append(r.env, more...)
+	r.logs = watched(t, r.teams, r.snow)
 	r.start()
-	t.Cleanup(func() { r.kill() })
+	t.Cleanup(func() {
+		if res, err := http.Get("http://" + r.admin + "/metrics"); err == nil { //nolint:gosec,noctx // loopback; some tests have ended it
+			_, _ = io.Copy(r.logs.watch, res.Body)
+			res.Body.Close()
+		}
+		r.kill()
+	})
 	r.mia = r.teams.AddUser(adaptertest.User{Name: "Mia Khan", Email: "mia.khan@example.com"})
 	r.chat = r.teams.Personal(r.mia)
 	return r
@@ -367,7 +410,7 @@ func (r *rig) post(path, auth, body string) int {
 		return 0
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
+	_, _ = io.Copy(r.logs.watch, res.Body)
 	return res.StatusCode
 }
 

@@ -57,6 +57,7 @@ func TestArrows(t *testing.T) {
 		"snowbot/bot":                         {"snowbot/adapter", "snowbot/snow", "snowbot/store"},
 		"snowbot/bot/history":                 {"snowbot/adapter", "snowbot/adapter/adaptertest", "snowbot/snow", "snowbot/snow/snowtest", "snowbot/store", "snowbot/store/bolt", "snowbot/bot"},
 		"snowbot/manifest":                    {},
+		"snowbot/cmd/leaktest":                {},
 		"snowbot/cmd/snowbot":                 nil, // wires everything
 	}
 	for _, p := range packages(t) {
