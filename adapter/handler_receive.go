@@ -135,6 +135,9 @@ func (rc *receiver) admit(a *Activity) error {
 	if a.Conversation == nil || a.Conversation.ID == "" {
 		return badRequest("activity without conversation")
 	}
+	if string(a.Extra["deliveryMode"]) == `"expectReplies"` { // whoever waits for them would wait in vain (Activity Protocol A3112)
+		return badRequest("answers are not given at once")
+	}
 	ids := []string{a.ID, a.Conversation.ID}
 	if a.From != nil {
 		ids = append(ids, a.From.ID, a.From.AADObjectID)
