@@ -22,6 +22,7 @@ const (
 	sendLimit   = 8 * time.Second
 	leastSend   = 3 * time.Second // what a send has to have left of its lease
 	settleLimit = 5 * time.Second
+	settleSent  = time.Minute     // after a send that may have had an effect, and would have it again
 	stopLimit   = 2 * time.Second // for letting go what waits, at the end
 )
 
@@ -328,7 +329,11 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 	if len(evs) > 0 {
 		ev = evs
 	}
-	settling, cancel := context.WithTimeout(ctx, settleLimit)
+	limit := settleLimit
+	if v.fate == done || unsure {
+		limit = settleSent
+	}
+	settling, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := b.settle(settling, l, r, ev); err != nil { // the lease runs out and the delivery is repeated
 		log().Error("cannot settle delivery; it will be repeated", "err", err)

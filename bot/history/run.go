@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"snowbot/adapter/adaptertest"
@@ -135,6 +136,7 @@ type runner struct {
 	report Report
 	client http.Client
 	addr   Addresses
+	broken atomic.Bool // the service cannot be disturbed any more, and the run is not what was planned
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -158,7 +160,11 @@ func (r *runner) run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { r.queue(working) })
 	disturbed := make(chan error, 1)
-	helpers.Go(func() { disturbed <- r.disturb(working) })
+	helpers.Go(func() {
+		err := r.disturb(working)
+		r.broken.Store(err != nil)
+		disturbed <- err
+	})
 	out := make(chan error, 1)
 	helpers.Go(func() { out <- r.outages(working) })
 	// One who is stuck does not keep the others from going on.
@@ -193,7 +199,7 @@ func (r *runner) enough() bool {
 		return true
 	default:
 	}
-	return r.plan.Enough > 0 && r.watch.accepted.Load() >= int64(r.plan.Enough) ||
+	return r.broken.Load() || r.plan.Enough > 0 && r.watch.accepted.Load() >= int64(r.plan.Enough) ||
 		r.plan.Lasting > 0 && time.Since(r.watch.start) >= r.plan.Lasting
 }
 
@@ -261,25 +267,34 @@ func (r *runner) queue(ctx context.Context) {
 	}
 }
 
-// read reads how many possible repeats the process counts. It is read once in the life of each, so it is all that was counted.
+// read reads how many possible repeats the process counts. It is read once in the life of each, so it is all that was counted. A
+// machine that has much else to do gets some time to answer.
 func (r *runner) read(ctx context.Context) error {
-	at := r.watch.at(time.Now())
+	for began := time.Now(); ; {
+		at := r.watch.at(time.Now())
+		n, err := r.ask(ctx)
+		if err == nil {
+			r.report.Flagged += n
+			r.watch.record.Add(Event{Kind: Flagged, Count: int32(n), At: at}) //nolint:gosec // a count of messages
+			return nil
+		}
+		if time.Since(began) > patience || !pause(ctx, recheck) {
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+}
+
+func (r *runner) ask(ctx context.Context) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.addr.Metrics, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return 0, err
 	}
 	res, err := r.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return 0, err
 	}
 	defer res.Body.Close()
-	n, err := possibleRepeats(res.Body)
-	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
-	r.report.Flagged += n
-	r.watch.record.Add(Event{Kind: Flagged, Count: int32(n), At: at}) //nolint:gosec // a count of messages
-	return nil
+	return possibleRepeats(res.Body)
 }
 
 // possibleRepeats adds up the series of the metric, in the text format of Prometheus.

@@ -24,6 +24,8 @@ const (
 	askAgain = 3 * time.Second
 )
 
+const wish = "I want to talk to a person"
+
 // A talk is one employee's conversation with the bot and, in one session after the other, with agents.
 type talk struct {
 	id      int32
@@ -158,7 +160,7 @@ func (t *talk) run(ctx context.Context, n int32, enough func() bool) error {
 // escalation is one session: some messages of either side, and an end.
 func (t *talk) escalation(ctx context.Context, fromEmployee, fromAgent int32) error {
 	t.mark(Asked)
-	if err := t.command(ctx, "I want to talk to a person"); err != nil {
+	if err := t.command(ctx, wish); err != nil {
 		return err
 	}
 	if t.rng.IntN(8) == 0 {
@@ -231,11 +233,18 @@ func (t *talk) cancelled(ctx context.Context, held int32) error {
 }
 
 // queued waits for the chat at the desk.
+// A service that cannot reach ServiceNow says so instead of promising an agent; then the employee wishes again.
 func (t *talk) queued(ctx context.Context) (snowtest.Chat, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
+	again := time.NewTicker(patience / 3)
+	defer again.Stop()
 	for {
 		select {
+		case <-again.C:
+			if err := t.command(ctx, wish); err != nil {
+				return snowtest.Chat{}, fmt.Errorf("nobody in the queue: %w", err)
+			}
 		case c := <-t.desk:
 			if now, err := t.snow.Chat(c.ID); err == nil && now.State == snowtest.StateEnded {
 				continue // of a session that was cancelled
