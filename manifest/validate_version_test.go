@@ -93,12 +93,12 @@ func TestValidateSaysWhatWouldBeRight(t *testing.T) {
 		return zipped(t, append(all, c, o)...)
 	}
 	for hint, packed := range map[string][]byte{
-		"it is spelt accentColor":      changed(t, set{"/AccentColor": "#000000"}),
-		`is spelt "color.png"`:         changed(t, set{"/icons/color": "Color.png"}),
-		"save it as UTF-8":             withManifest(t, []byte("\xFE\xFF\x00{\x00}")),
-		"save it as UTF-8 without one": withManifest(t, append([]byte("\xEF\xBB\xBF"), text.data...)),
-		"in lower case":                folder("Manifest.json"),
-		"a/manifest.json: root: ":      folder("b/c/manifest.json", "z/manifest.json", "a/manifest.json"),
+		"it is spelt accentColor":                               changed(t, set{"/AccentColor": "#000000"}),
+		"is spelt \"color.png\"":                                changed(t, set{"/icons/color": "Color.png"}),
+		"save it as UTF-8":                                      withManifest(t, []byte("\xFE\xFF\x00{\x00}")),
+		"save it as UTF-8 without one":                          withManifest(t, append([]byte("\xEF\xBB\xBF"), text.data...)),
+		"in lower case":                                         folder("Manifest.json"),
+		"a/manifest.json: root: ":                               folder("b/c/manifest.json", "z/manifest.json", "a/manifest.json"),
 		"manifest.json: missing: the package holds no manifest": zipped(t, c, o),
 	} {
 		var lines []string
