@@ -189,7 +189,7 @@ func TestAPostThatCouldNotBeTakenIsReadBack(t *testing.T) {
 		e.snow.kept = snow.StoredChat{Found: true, Messages: []snow.StoredMessage{{At: time.Now(), Items: []snow.Item{item}}}}
 		e.snow.mu.Unlock()
 		out.Store(true)
-		if err := e.bot.ServiceNow(t.Context(), &snow.Event{SessionID: session, Items: []snow.Item{item}}); err == nil {
+		if err := e.bot.ServiceNow(e.t.Context(), &snow.Event{SessionID: session, Items: []snow.Item{item}}); err == nil {
 			t.Fatal("taken without a store")
 		}
 		e.passes(time.Second)
