@@ -21,7 +21,7 @@ func TestManyEventIDsAreCheap(t *testing.T) {
 			ids[i].Name = fmt.Sprint("e", i)
 		}
 		best := time.Duration(-1)
-		for range 6 {
+		for range 24 { // one of them will not be interrupted
 			start := time.Now()
 			if err := s.Apply(t.Context(), fmt.Sprint("c", n), ids, func(*store.Turn) error { return nil }); err != nil {
 				t.Fatal(err)
