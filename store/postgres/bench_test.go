@@ -127,3 +127,50 @@ func drainAll(ctx context.Context, b *testing.B, s store.Store, settled *atomic.
 		settled.Add(int64(len(l.Deliveries)))
 	}
 }
+
+// BenchmarkReplicas takes messages through several stores on one database, as replicas would, 64 at a time through each.
+func BenchmarkReplicas(b *testing.B) {
+	for _, replicas := range []int{1, 2, 3} {
+		b.Run(fmt.Sprintf("replicas=%d", replicas), func(b *testing.B) {
+			own, err := postgrestest.Start(postgrestest.Options{Fsync: true, Own: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(own.Stop)
+			url := own.Schema(b, b.Name())
+			body := bytes.Repeat([]byte("b"), 400)
+			var n, settled atomic.Int64
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			var all sync.WaitGroup
+			var stores []*postgres.Store
+			for range replicas {
+				stores = append(stores, open(b, postgres.Options{URL: url, Replica: true}))
+			}
+			b.ResetTimer()
+			for _, s := range stores {
+				for range 8 {
+					all.Go(func() { drainAll(ctx, b, s, &settled, int64(b.N)) })
+				}
+				for range 64 {
+					all.Go(func() {
+						for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
+							id := fmt.Sprint("message-", i)
+							err := s.Apply(ctx, fmt.Sprint("c", i*7919%10000), []store.EventID{{Name: id}}, func(t *store.Turn) error {
+								t.Record.Data = body
+								t.Send(store.ToServiceNow, store.Delivery{ID: id, Body: body})
+								return nil
+							})
+							if err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+			}
+			all.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+		})
+	}
+}

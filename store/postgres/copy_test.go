@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,24 @@ func (b *breaking) Restore(ctx context.Context, after, last string, all []store.
 		return errBroken
 	}
 	return b.Copyable.Restore(ctx, after, last, all)
+}
+
+// A forgetful target loses a word of what it is given.
+type forgetful struct{ store.Copyable }
+
+func (f forgetful) Restore(ctx context.Context, after, last string, all []store.Whole) error {
+	less := slices.Clone(all)
+	less[0].Record.Data = nil
+	return f.Copyable.Restore(ctx, after, last, less)
+}
+
+func TestCopyIsReadBack(t *testing.T) {
+	t.Parallel()
+	source, target := houses(t)[0].enter(t, false), houses(t)[1].enter(t, true)
+	furnish(t, source)
+	if err := store.Copy(t.Context(), source, forgetful{target}, nil); err == nil || !strings.Contains(err.Error(), "reads differently") {
+		t.Errorf("Copy: %v, want the loss to be noticed", err)
+	}
 }
 
 func TestCopyGoesOn(t *testing.T) {

@@ -26,16 +26,18 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 		return err
 	}
 	hashes := make([][16]byte, len(ids))
+	asked := make([][16]byte, 0, 2*len(ids)) // also as they come from a copy
 	for i, id := range ids {
 		sum := sha256.Sum256([]byte(id.Name))
-		copy(hashes[i][:], sum[:store.EventHashSize])
+		hashes[i] = [16]byte(sum[:])
+		asked = append(asked, hashes[i], short(hashes[i]))
 	}
 	var known [][16]byte
 	c := &call{conversation: conversationID, create: true}
 	if len(ids) > 0 {
 		c.reads = func(t *tx) {
 			known = nil
-			t.ask(sqlKnown, conversationID, hashes, s.moment()).Query(func(rows pgx.Rows) error {
+			t.ask(sqlKnown, conversationID, asked, s.moment()).Query(func(rows pgx.Rows) error {
 				var hash [16]byte
 				_, err := pgx.ForEachRow(rows, []any{&hash}, func() error { known = append(known, hash); return nil })
 				return err
@@ -46,12 +48,12 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 		fresh := make([]bool, len(ids))
 		seen := make(map[[16]byte]bool, len(ids))
 		for _, h := range known {
-			seen[h] = true
+			seen[short(h)] = true
 		}
 		added := 0
 		for i, h := range hashes {
-			if fresh[i] = !seen[h]; fresh[i] {
-				seen[h] = true
+			if fresh[i] = !seen[short(h)]; fresh[i] {
+				seen[short(h)] = true
 				added++
 			}
 		}
@@ -70,6 +72,12 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 		return s.stage(ctx, t, p)
 	}
 	return s.do(ctx, c)
+}
+
+// short is as much of a hash as every store keeps.
+func short(hash [16]byte) (h [16]byte) {
+	copy(h[:], hash[:store.EventHashSize])
+	return h
 }
 
 // keep is how long a repeat of the event is recognised.

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
 	"strings"
 	"testing"
@@ -68,5 +69,33 @@ func TestFirstProgramOnThisSchema(t *testing.T) {
 		if _, err := conn.Prepare(t.Context(), name, sql); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestRepeatsAcrossPrograms: what the program of schema 1 has taken is a repeat for this one, and the other way round.
+func TestRepeatsAcrossPrograms(t *testing.T) {
+	t.Parallel()
+	url := shared.Schema(t, t.TempDir())
+	s := open(t, postgres.Options{URL: url})
+	send(t, s, "c", "d")
+	conn := shared.Connect(t, url)
+	defer conn.Close(context.Background())
+	first := func(name string) [16]byte { // as it keeps event ids
+		sum := sha256.Sum256([]byte(name))
+		return [16]byte(sum[:])
+	}
+	_, err := conn.Exec(t.Context(), "INSERT INTO events SELECT no, $1, now() + interval '1 hour' FROM conversations", first("theirs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"theirs": false, "ours": true} {
+		ran := false
+		if err := s.Apply(t.Context(), "c", []store.EventID{{Name: name}}, func(*store.Turn) error { ran = true; return nil }); err != nil || ran != want {
+			t.Errorf("%s is taken for new: %t, %v, want %t", name, ran, err, want)
+		}
+	}
+	var there bool
+	if err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM events WHERE hash = $1)", first("ours")).Scan(&there); err != nil || !there {
+		t.Errorf("the other program would find ours: %t, %v", there, err)
 	}
 }
