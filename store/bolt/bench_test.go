@@ -92,6 +92,31 @@ func drainAll(ctx context.Context, b *testing.B, s store.Store, settled *atomic.
 	}
 }
 
+// BenchmarkKnownEvent is a call all of whose ids are known. The commit that it is in keeps everyone waiting, so that the time for
+// an id must not grow with the number of them.
+func BenchmarkKnownEvent(b *testing.B) {
+	for _, n := range []int{store.MaxEvents / 20, store.MaxEvents} {
+		b.Run(fmt.Sprintf("ids=%d", n), func(b *testing.B) {
+			s := benchStore(b, filepath.Join(b.TempDir(), "snowbot.db"))
+			defer s.Close()
+			ids := make([]store.EventID, n)
+			for i := range ids {
+				ids[i].Name = fmt.Sprint("e", i)
+			}
+			known := func() {
+				if err := s.Apply(b.Context(), "c", ids, func(*store.Turn) error { return nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			known()
+			for b.Loop() {
+				known()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/id")
+		})
+	}
+}
+
 // BenchmarkOpen opens a file of 100,000 conversations of which 10,000 have deliveries.
 func BenchmarkOpen(b *testing.B) {
 	for _, clean := range []bool{true, false} {
