@@ -5,6 +5,7 @@
 # make build one static binary, bin/snowbot
 # make vuln  known vulnerabilities in what is used, by the Go vulnerability database
 # make fuzz  every fuzz target, 30 seconds each
+# make bench the service, measured between two emulated platforms; make bench-peers also measures the bots of Microsoft's frameworks
 
 GO            ?= go
 GOLANGCI_LINT := v2.15.0
@@ -13,10 +14,11 @@ FUZZTIME      ?= 30s
 CHROMIUM      ?= chromium
 TOOLS         := $(CURDIR)/.bin
 JUDGES        := cmd/snowbot/judges
+PEERS         := cmd/snowbot/peers
 SENT          := $(CURDIR)/bin/sent.jsonl
 export PATH   := $(TOOLS):$(PATH)
 
-.PHONY: run build test e2e lint vuln fuzz tools clean
+.PHONY: run build test e2e lint vuln fuzz bench bench-peers tools clean
 
 run: build
 	bin/snowbot sandbox
@@ -71,6 +73,18 @@ fuzz:
 			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 		done; \
 	done
+
+bench: build
+	bin/snowbot bench
+	bin/snowbot bench --size
+
+bench-peers: build $(PEERS)/node_modules/.package-lock.json
+	bin/snowbot bench --bots $(PEERS)
+
+$(PEERS)/node_modules/.package-lock.json: $(PEERS)/package-lock.json
+	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm >/dev/null; }
+	npm ci --prefix $(PEERS) --loglevel=error
+	@touch $@
 
 clean:
 	rm -rf bin .bin

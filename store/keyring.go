@@ -96,10 +96,10 @@ func (k *Keyring) AppendSeal(dst []byte, name string, plaintext []byte) []byte {
 	key := k.keys[0]
 	dst = append(dst, sealVersion)
 	dst = append(dst, key.id[:]...)
-	var nonce [xaesNonceSize]byte
-	rand.Read(nonce[:]) // never fails
-	dst = append(dst, nonce[:]...)
-	out, err := key.cipher.seal(dst, nonce[:], plaintext, []byte(name))
+	dst = append(dst, make([]byte, xaesNonceSize)...)
+	nonce := dst[len(dst)-xaesNonceSize:]
+	rand.Read(nonce) // never fails
+	out, err := key.cipher.seal(dst, nonce, plaintext, []byte(name))
 	if err != nil {
 		panic("AES with a derived key of 32 bytes: " + err.Error())
 	}

@@ -56,14 +56,16 @@ func (c *Channel) AccessToken() string {
 
 func (c *Channel) mint() (string, time.Duration) {
 	now := c.now()
-	// It looks like the token it stands for, so that a leak into a log is found by the same patterns.
-	token := "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(rand.Text())) + "." + rand.Text()
 	c.tokens.mu.Lock()
 	defer c.tokens.mu.Unlock()
 	life := c.tokens.life
 	if life == 0 {
 		life = c.opt.TokenLife
 	}
+	// It looks like the token it stands for, so that a leak into a log is found by the same patterns, and so that clients
+	// that look into it find what they look for.
+	claims := fmt.Sprintf(`{"aud":"https://api.botframework.com","exp":%d,"jti":%q}`, now.Add(life).Unix(), rand.Text())
+	token := "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "." + rand.Text()
 	maps.DeleteFunc(c.tokens.live, func(_ string, until time.Time) bool { return !now.Before(until) })
 	c.tokens.live[token] = now.Add(life)
 	return token, life

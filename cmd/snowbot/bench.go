@@ -23,6 +23,7 @@ type benchCommand struct {
 	Runs     int           `default:"3" help:"How often everything is measured; the medians are shown."`
 	Only     string        `placeholder:"WORDS" help:"Make only those measurements whose names hold these words."`
 	Postgres string        `placeholder:"URL" help:"Measure with this PostgreSQL database too, in a schema that is dropped again."`
+	Bots     string        `type:"existingdir" placeholder:"DIR" help:"Measure the echo bots in this folder too, one Node program each."`
 	Profile  string        `type:"path" placeholder:"DIR" help:"Write profiles of the service and of the emulations there (processor, heap, blocking), of the last run."`
 	JSON     bool          `help:"Print JSON."`
 	benchSize
@@ -65,6 +66,7 @@ func (c *benchCommand) Run() error {
 type benchPhase struct {
 	name              string
 	echo              bool
+	bot               string  // a program for Node, which echoes too
 	employees, agents bool    // who writes
 	half              bool    // an open loop, at half the rate of the closed one
 	rate              float64 // messages a second of each side; 0 is a closed loop
@@ -90,8 +92,12 @@ const onPostgres = ", PostgreSQL"
 
 // phases are those that were asked for, with the file or with PostgreSQL.
 func (c *benchCommand) phases(postgres bool) []benchPhase {
+	all := benchPhases
+	if !postgres {
+		all = append(c.bots(), all...)
+	}
 	var phases []benchPhase
-	for _, p := range benchPhases {
+	for _, p := range all {
 		if postgres && p.echo {
 			continue
 		}
@@ -100,6 +106,26 @@ func (c *benchCommand) phases(postgres bool) []benchPhase {
 		}
 		if strings.Contains(p.name, c.Only) {
 			phases = append(phases, p)
+		}
+	}
+	return phases
+}
+
+// botSide is what a bot's program is called that is none by itself.
+const botSide = "platform.mjs"
+
+// botWarmUp is how long a program for Node runs before it is measured.
+const botWarmUp = 3 * time.Second
+
+// bots are the measurements of other bots.
+func (c *benchCommand) bots() (phases []benchPhase) {
+	if c.Bots == "" {
+		return nil
+	}
+	programs, _ := filepath.Glob(filepath.Join(c.Bots, "*.mjs")) // the pattern is good
+	for _, p := range programs {
+		if name := filepath.Base(p); name != botSide {
+			phases = append(phases, benchPhase{name: "echo of " + strings.TrimSuffix(name, ".mjs"), echo: true, bot: p, employees: true})
 		}
 	}
 	return phases
@@ -156,6 +182,11 @@ func (c *benchCommand) run(ctx context.Context, binary, dir, database string, ba
 		if p.half {
 			plan.Rate = cmp.Or(closed, 1000) / 4 // of each side
 		}
+		if p.bot != "" { // it is faster once it is warm
+			if _, err = s.relay(ctx, p, loadPlan{Chats: c.Chats, Senders: c.Senders, For: min(c.For, botWarmUp)}, nil); err != nil {
+				break
+			}
+		}
 		var row *benchRow
 		if row, err = s.relay(ctx, p, plan, func(d time.Duration) { bar.at(min(d, c.For)) }); err != nil {
 			break
@@ -166,9 +197,7 @@ func (c *benchCommand) run(ctx context.Context, binary, dir, database string, ba
 			closed = row.delivered()
 		}
 		if p.echo {
-			if err = s.stop(); err != nil {
-				break
-			}
+			_ = s.stop() // it keeps nothing, so that any end is a good one
 		}
 	}
 	return s.explain(errors.Join(err, s.close()))
@@ -177,7 +206,11 @@ func (c *benchCommand) run(ctx context.Context, binary, dir, database string, ba
 // prepare starts what is measured, if it does not run yet.
 func (c *benchCommand) prepare(ctx context.Context, s *benchStage, p benchPhase) error {
 	if p.echo {
-		return s.echo(ctx, c.Chats)
+		program := []string{s.binary, "bench-echo"}
+		if p.bot != "" {
+			program = []string{"node", p.bot}
+		}
+		return s.echo(ctx, program, c.Chats)
 	}
 	if s.service != nil {
 		return nil
@@ -185,7 +218,10 @@ func (c *benchCommand) prepare(ctx context.Context, s *benchStage, p benchPhase)
 	if _, err := s.serve(ctx); err != nil {
 		return err
 	}
-	return s.open(c.Chats)
+	if err := s.open(c.Chats); err != nil {
+		return err
+	}
+	return settle(ctx, s, 200*time.Millisecond, 0)
 }
 
 // print writes the report.

@@ -71,7 +71,7 @@ func chatOnce(ctx context.Context, s *benchStage) (conversation string, err erro
 	if err != nil {
 		return "", err
 	}
-	if err := settle(ctx, s, time.Second); err != nil {
+	if err := settle(ctx, s, time.Second, 0); err != nil {
 		return "", err
 	}
 	return reply.Conversation, s.stop()

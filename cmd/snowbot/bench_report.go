@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,8 +22,10 @@ type benchReport struct {
 	Ratio   float64        `json:"ratio"` // of what the relay delivers, both ways, to the raw echo
 	// Postgres is the ratio of what PostgreSQL delivers to what the file does.
 	Postgres float64 `json:"postgresRatio,omitempty"`
-	names    []string
-	all      map[string][]benchFigure
+	// Bots is the ratio of what the relay delivers, both ways, to the best of the other bots.
+	Bots  float64 `json:"botsRatio,omitempty"`
+	names []string
+	all   map[string][]benchFigure
 }
 
 // A benchFigure is one line of it, of one measurement or the median of several.
@@ -136,6 +139,15 @@ func (r *benchReport) finish() {
 	if rates[echoPhase] > 0 {
 		r.Ratio = rates[bothWays] / rates[echoPhase]
 	}
+	best := 0.0
+	for name, rate := range rates {
+		if strings.HasPrefix(name, "echo of ") {
+			best = max(best, rate)
+		}
+	}
+	if best > 0 {
+		r.Bots = rates[bothWays] / best
+	}
 	if rates[bothWays] > 0 {
 		r.Postgres = rates[bothWays+onPostgres] / rates[bothWays]
 	}
@@ -154,6 +166,9 @@ func (r *benchReport) table(w io.Writer) error {
 	}
 	if r.Ratio > 0 {
 		fmt.Fprintf(w, "\nThe durable relay, both ways, carries %.2f times what the raw echo does.\n", r.Ratio)
+	}
+	if r.Bots > 0 {
+		fmt.Fprintf(w, "That is %.1f times what the best of the other bots echoes; those keep nothing.\n", r.Bots)
 	}
 	if r.Postgres > 0 {
 		fmt.Fprintf(w, "With PostgreSQL it carries %.2f times what it does with the file.\n", r.Postgres)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -86,14 +87,14 @@ func (r *sizeRun) live(ctx context.Context) error {
 		if _, err := s.serve(ctx); err != nil {
 			return err
 		}
-		if err := settle(ctx, s, min(settleTime, 5*r.For)); err != nil {
+		if err := settle(ctx, s, min(settleTime, 5*r.For), 0); err != nil {
 			return err
 		}
 		r.addMemory(s, "memory, idle")
 		if err := s.open(r.Live); err != nil {
 			return err
 		}
-		if err := settle(ctx, s, min(settleTime, 5*r.For)); err != nil {
+		if err := settle(ctx, s, min(settleTime, 5*r.For), 0); err != nil {
 			return err
 		}
 		r.addMemory(s, "memory, %d chats live", r.Live)
@@ -114,7 +115,7 @@ func (r *sizeRun) few(ctx context.Context) error {
 		if err := r.fill(ctx, s, few, 0); err != nil {
 			return err
 		}
-		if err := r.rate(ctx, s, few); err != nil {
+		if err := r.rate(ctx, s, few, 0); err != nil {
 			return err
 		}
 		return r.backlog(ctx, s)
@@ -127,12 +128,12 @@ func (r *sizeRun) many(ctx context.Context) error {
 		if err := r.fill(ctx, s, r.Kept, r.Waiting); err != nil {
 			return err
 		}
-		return r.rate(ctx, s, r.Kept)
+		return r.rate(ctx, s, r.Kept, r.Waiting)
 	})
 }
 
 // rate starts the service on what is kept, and measures what it relays both ways, as the median of some runs.
-func (r *sizeRun) rate(ctx context.Context, s *benchStage, kept int) error {
+func (r *sizeRun) rate(ctx context.Context, s *benchStage, kept, waiting int) error {
 	took, err := s.serve(ctx)
 	if err != nil {
 		return err
@@ -141,6 +142,12 @@ func (r *sizeRun) rate(ctx context.Context, s *benchStage, kept int) error {
 	r.addMemory(s, "memory after the start, with %d kept", kept)
 	if err := s.open(r.Chats); err != nil {
 		return err
+	}
+	if err := settle(ctx, s, time.Second, waiting); err != nil {
+		return err
+	}
+	if info, err := os.Stat(strings.TrimPrefix(s.database, "bbolt:")); err == nil {
+		r.add("MB", float64(info.Size())/(1<<20), "database file, with %d kept", kept)
 	}
 	plan := loadPlan{Chats: r.Chats, Senders: r.Senders, For: r.For}
 	rates := make([]float64, r.Runs)
@@ -212,19 +219,27 @@ func (r *sizeRun) written(ctx context.Context, p *benchPeer) error {
 	}
 }
 
-// settleTime is how long what an opening left behind may take to be over, and freed memory to go back.
+// settleTime is how long freed memory may take to go back to the system.
 const settleTime = 5 * time.Second
 
-func settle(ctx context.Context, s *benchStage, long time.Duration) error {
-	t := time.NewTimer(long)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-s.service.ended:
-		return fmt.Errorf("the service ended with %s", s.service.how())
-	case <-ctx.Done():
-		return ctx.Err()
+// settle waits until no more than so many deliveries are left, and then a while.
+func settle(ctx context.Context, s *benchStage, long time.Duration, left int) error {
+	tick := time.NewTicker(min(long, 200*time.Millisecond))
+	defer tick.Stop()
+	for since := time.Now(); ; {
+		select {
+		case now := <-tick.C:
+			switch {
+			case s.service.metric("snowbot_deliveries_waiting") > float64(left):
+				since = now
+			case now.Sub(since) >= long:
+				return nil
+			}
+		case <-s.service.ended:
+			return fmt.Errorf("the service ended with %s", s.service.how())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -87,9 +87,10 @@ func (s *benchStage) env() []string {
 	return env
 }
 
-// echo starts the raw echo.
-func (s *benchStage) echo(ctx context.Context, chats int) (err error) {
-	if s.service, err = startService(ctx, s.binary, []string{"bench-echo"}, s.env(), s.log); err != nil {
+// echo starts a bot that echoes.
+func (s *benchStage) echo(ctx context.Context, program []string, chats int) (err error) {
+	env := append(s.env(), "PATH="+os.Getenv("PATH"), "NODE_ENV=production")
+	if s.service, err = startService(ctx, program[0], program[1:], env, s.log); err != nil {
 		return err
 	}
 	_, err = s.teams.ask(peerOrder{Do: "open", Bot: s.service.bot(), Chats: chats, Silent: true})

@@ -27,9 +27,7 @@ func (s *benchStage) usage() usage {
 	for _, p := range []*benchPeer{s.teams, s.now} {
 		u.peers += cpuOf(p.cmd.Process.Pid)
 	}
-	if s.service.at.Admin != "" {
-		u.syncs = metricOf("http://"+s.service.at.Admin+"/metrics", "snowbot_store_syncs_total")
-	}
+	u.syncs = s.service.metric("snowbot_store_syncs_total")
 	return u
 }
 
@@ -67,8 +65,16 @@ func residentOf(pid int) int64 {
 	return 0
 }
 
-// metricOf reads a metric without labels, or 0.
-func metricOf(url, name string) float64 {
+// metric reads a metric of the service, or 0.
+func (s *benchService) metric(name string) float64 {
+	if s.at.Admin == "" {
+		return 0
+	}
+	return metricOf("http://"+s.at.Admin+"/metrics", name)
+}
+
+// metricOf reads a metric, the sum over all its labels, or 0.
+func metricOf(url, name string) (sum float64) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
@@ -82,10 +88,11 @@ func metricOf(url, name string) float64 {
 	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			n, _ := strconv.ParseFloat(value, 64)
-			return n
+		line := lines.Text()
+		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == ' ' || rest[0] == '{') {
+			n, _ := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+			sum += n
 		}
 	}
-	return 0
+	return sum
 }
