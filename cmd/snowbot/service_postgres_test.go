@@ -99,7 +99,7 @@ func TestServiceBesideAnother(t *testing.T) {
 // beside starts another replica, on the same database and between the same emulators, which speak to the new one from then on.
 func (r *rig) beside() *rig {
 	r.t.Helper()
-	b := &rig{t: r.t, teams: r.teams, snow: r.snow, mia: r.mia, chat: r.chat, env: r.env}
+	b := &rig{t: r.t, teams: r.teams, snow: r.snow, mia: r.mia, chat: r.chat, env: r.env, logs: r.logs}
 	b.start()
 	r.t.Cleanup(func() { b.kill() })
 	return b
