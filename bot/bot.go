@@ -166,7 +166,7 @@ func (b *Bot) Activity(ctx context.Context, a *adapter.Activity) error {
 	if ev.press != nil && ev.press.Verb == verbAgain && a.ReplyToID != "" { // the card stays, and what it has failed once
 		ids = []store.EventID{{Name: "again/" + a.ReplyToID}}
 	}
-	if s := b.states.last(conversation); s == nil || s.Session == nil {
+	if s := b.states.last(conversation); s == nil || s.forBot() {
 		b.interpret(ev)
 	}
 	err := b.apply(ctx, conversation, ids, ev)
@@ -423,7 +423,7 @@ func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]c
 	if err != nil {
 		return err
 	}
-	if e, ok := ev.(*employeeEvent); ok && !e.interpreted && before.Session == nil {
+	if e, ok := ev.(*employeeEvent); ok && !e.interpreted && before.forBot() {
 		return errUninterpreted
 	}
 	s := before.clone()

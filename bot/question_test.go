@@ -76,6 +76,17 @@ func TestAClosingSentenceEndsTheChat(t *testing.T) {
 			t.Errorf("words for the bot went to ServiceNow: %v, %v", chat.Said(snowtest.FromUser), err)
 		}
 	})
+	t.Run("with a wish for another agent", func(t *testing.T) {
+		t.Parallel()
+		d := open(t)
+		c := d.connect()
+		closing(d, c)
+		d.says("I want to talk to a person")
+		d.sees("has ended the chat")
+		if next := d.waits(snowtest.StateQueued); next.ID == c.ID {
+			t.Error("the wish opened no session of its own")
+		}
+	})
 	t.Run("after a survey", func(t *testing.T) {
 		t.Parallel()
 		d := open(t)

@@ -206,5 +206,11 @@ func (s *state) past(id string) *ended {
 	return nil
 }
 
+// forBot reports whether what the employee says next is for the bot: no session is on, or its agent has closed it in words and
+// nothing was asked since.
+func (s *state) forBot() bool {
+	return s.Session == nil || !s.Session.Closing.IsZero() && !s.Session.Asked
+}
+
 // live reports whether the session with the id is on.
 func (s *state) live(id string) bool { return s.Session != nil && s.Session.ID == id }

@@ -79,7 +79,7 @@ func (e *employeeEvent) refresh(old adapter.Reference) adapter.Reference {
 
 // message routes the employee's words: to the agent while a session is live, else to the bot.
 func (e *employeeEvent) message(c *change) {
-	if s := c.state.Session; s != nil && !s.Closing.IsZero() && !s.Asked && e.press == nil && e.command != CommandEndChat {
+	if c.state.Session != nil && c.state.forBot() && e.press == nil && e.command != CommandEndChat {
 		c.left(true) // nobody would read the words
 	}
 	s := c.state.Session
