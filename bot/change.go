@@ -131,8 +131,15 @@ func (c *change) escalate(e *employeeEvent) {
 		Live:    e.live,
 		Started: c.now,
 	}
-	c.send(store.ToServiceNow, kindAgent, c.seed, body{Text: e.text})
+	text := e.text
+	if e.files { // both sides are told, as in relay
+		text += "\n\n" + c.agentTexts().Say(TextAttachmentNotRelayed)
+	}
+	c.send(store.ToServiceNow, kindAgent, c.seed, body{Text: text})
 	c.showCard()
+	if e.files {
+		c.notice(c.texts().Say(TextFileNotRelayed))
+	}
 	c.count("escalations", "")
 }
 

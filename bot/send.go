@@ -120,12 +120,7 @@ const historyLines = 100
 
 // identify looks up in the roster what the employee is announced by.
 func (b *Bot) identify(ctx context.Context, s *state, chat snow.Chat, call *call) (snow.Chat, error) {
-	person := s.Ref.UserID
-	if s.live(chat.SessionID) {
-		person = s.Session.Person
-	} else if p := s.past(chat.SessionID); p != nil {
-		person = firstOf(p.Person, person)
-	}
+	person := s.person(chat.SessionID)
 	call.teams++
 	m, err := b.teams.Member(ctx, s.Ref, person)
 	if err != nil {
@@ -233,7 +228,7 @@ func (b *Bot) ticket(ctx context.Context, conversation string, s *state, id stri
 	chat, _ := b.chat(s, id)
 	if chat.Email == "" {
 		call.teams++
-		if m, err := b.teams.Member(ctx, s.Ref, s.Ref.UserID); err == nil {
+		if m, err := b.teams.Member(ctx, s.Ref, s.person(id)); err == nil {
 			chat.Email = firstOf(m.Email, m.UserPrincipalName)
 		}
 	}

@@ -206,6 +206,17 @@ func (s *state) past(id string) *ended {
 	return nil
 }
 
+// person is the id in Teams of whose session it is; of one that is not known, whoever spoke last.
+func (s *state) person(session string) string {
+	if s.live(session) {
+		return s.Session.Person
+	}
+	if p := s.past(session); p != nil {
+		return firstOf(p.Person, s.Ref.UserID)
+	}
+	return s.Ref.UserID
+}
+
 // forBot reports whether what the employee says next is for the bot: no session is on, or its agent has closed it in words and
 // nothing was asked since.
 func (s *state) forBot() bool {

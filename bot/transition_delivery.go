@@ -162,6 +162,10 @@ func (e *failedEvent) apply(c *change) {
 		c.state.Ticket, c.state.Offer = "", id
 		c.offer(t.Say(TextTicketFailed), button{Verb: verbTicket, Session: id, Title: t.Say(TextButtonTicket)})
 	case kindTurn:
+		if e.body.Owner != c.state.Owner { // nobody waits for it any more, as in sentEvent.answer
+			c.count("answers dropped", "")
+			return
+		}
 		c.notice(t.Say(TextBotFailed))
 	default:
 		if e.to == store.ToTeams {

@@ -184,3 +184,19 @@ func TestAnItemThatShowsNothingIsReported(t *testing.T) {
 		t.Errorf("the report is %+v, %v, want that it failed", b, err)
 	}
 }
+
+func TestABotThatFailsIsNoNewsToWhoTalksToAnAgent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	failed := func(owner int) event {
+		return &failedEvent{to: store.ToBot, delivery: store.Delivery{ID: "t", Kind: kindTurn}, body: body{Owner: owner}, why: failTooOld}
+	}
+	asked := w.state().Owner
+	if got := kinds(w.do(failed(asked))); !slices.Equal(got, []string{"teams notice"}) {
+		t.Fatalf("sent %v, want the employee told", got)
+	}
+	w.connect()
+	if got := kinds(w.do(failed(asked))); len(got) != 0 {
+		t.Errorf("sent %v in the chat with an agent", got)
+	}
+}

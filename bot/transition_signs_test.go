@@ -145,3 +145,38 @@ func (w *world) told(words string) int {
 	}
 	return n
 }
+
+// A screenshot often comes with the wish itself.
+func TestAFileThatComesWithTheWishIsToldToBothSides(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := words("agent, see the picture", IntentAgent)
+	e.files = true
+	w.do(e)
+	if w.told("could not be passed on") != 1 {
+		t.Error("the employee is not told once")
+	}
+	for _, o := range w.all {
+		if b, err := decodeBody(o.Body); o.Kind == kindAgent && (err != nil || !strings.Contains(b.Text, "a file that could not be passed on")) {
+			t.Errorf("the agent reads %q, %v", b.Text, err)
+		}
+	}
+}
+
+// In a group others write while a ticket waits to be made.
+func TestASessionStaysThatOfItsPerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.queued()
+	other := words("me too", IntentNone)
+	other.ref.UserID = "29:noa"
+	w.do(other)
+	if got := w.state().person(id); got != "29:mia" {
+		t.Errorf("the live session is of %s", got)
+	}
+	w.do(words("cancel", IntentNone))
+	w.do(other)
+	if got := w.state().person(id); got != "29:mia" {
+		t.Errorf("the session that ended is of %s", got)
+	}
+}
