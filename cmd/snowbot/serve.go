@@ -66,11 +66,8 @@ type service struct {
 // serve wires the service and runs it until ctx ends. The order of the end: not ready, no more requests taken, sends in hand
 // finished, store closed.
 func serve(ctx context.Context, s *settings, logs io.Writer) error {
-	if err := s.check(); err != nil {
-		return err
-	}
-	conf, err := readConfig(s.ConfigFile)
-	if err != nil {
+	conf, wrong := readConfig(s.ConfigFile)
+	if err := errors.Join(s.check(), wrong); err != nil { // all that is wrong, at once
 		return err
 	}
 	sv, err := newService(ctx, s, conf, slog.New(slog.NewJSONHandler(logs, nil)))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"reflect"
@@ -77,8 +78,11 @@ func (s *settings) check() error {
 			add("%s has to be one of %s", name, strings.Join(allowed, ", "))
 		}
 	}
-	need("LISTEN_ADDR", s.ListenAddr) // empty would be any port of any interface
-	need("ADMIN_LISTEN_ADDR", s.AdminListenAddr)
+	for name, addr := range map[string]string{"LISTEN_ADDR": s.ListenAddr, "ADMIN_LISTEN_ADDR": s.AdminListenAddr} {
+		if _, _, err := net.SplitHostPort(addr); err != nil { // empty would be any port of any interface
+			add("%s has to be an address and a port, such as 127.0.0.1:3978, or :3978 for any address", name)
+		}
+	}
 	need("MICROSOFT_APP_ID", s.AppID)
 	oneOf("MICROSOFT_APP_TYPE", s.AppType, "SingleTenant", "MultiTenant", "UserAssignedMSI")
 	if s.AppType != "UserAssignedMSI" && s.AppCertificate == "" && s.FederatedFile == "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,6 +67,15 @@ func TestSettingsNameEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+func TestAStartNamesTheConfigurationFileBesideTheSettings(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	err := serve(t.Context(), &settings{ConfigFile: missing}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), missing) || !strings.Contains(err.Error(), "MICROSOFT_APP_ID is missing") {
+		t.Errorf("err = %v, want it to name both", err)
+	}
+}
+
 func TestSettingsFromFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, []byte("from-the-file\n"), 0o600); err != nil {
@@ -105,6 +115,8 @@ func TestSettingsTable(t *testing.T) {
 		{"unknown type", map[string]string{"MICROSOFT_APP_TYPE": "Many"}, "MICROSOFT_APP_TYPE"},
 		{"many tenants without a list", map[string]string{"MICROSOFT_APP_TYPE": "MultiTenant", "MICROSOFT_APP_TENANT_ID": ""}, "ALLOWED_TENANTS"},
 		{"unknown policy", map[string]string{"UNCLEAR_SENDS": "maybe"}, "UNCLEAR_SENDS"},
+		{"no address to listen at", map[string]string{"LISTEN_ADDR": " "}, "LISTEN_ADDR has to be"},
+		{"an address without a port", map[string]string{"ADMIN_LISTEN_ADDR": "localhost"}, "ADMIN_LISTEN_ADDR has to be"},
 		{"a list of nothing", map[string]string{"WEBHOOK_SECRET": " , "}, "WEBHOOK_SECRET"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
