@@ -87,7 +87,8 @@ type message struct {
 	offered, ok     bool
 	shown, reached  []time.Duration // when the sends began
 	landed          time.Duration   // when the last request with it had reached the instance
-	told, reported  bool
+	told            bool
+	ticked, failed  bool // what the agent sees at it
 }
 
 type session struct {
@@ -158,8 +159,10 @@ func (c *conversation) add(e Event) {
 		m.landed = max(m.landed, e.End)
 	case Told:
 		m.told = true
-	case Ticked, Failed:
-		m.reported = true
+	case Ticked:
+		m.ticked = true
+	case Failed:
+		m.failed = true
 	}
 }
 
@@ -285,9 +288,12 @@ func (h *history) delivery(c *conversation) {
 			continue
 		}
 		if mark.Direction == FromAgent {
-			if len(m.shown) == 0 && !m.reported {
+			switch {
+			case len(m.shown) == 0 && m.ticked:
+				h.violate(Lost, mark, m.session, "accepted %v into the run, ticked, and not shown in Teams", m.accepted)
+			case len(m.shown) == 0 && !m.failed:
 				h.violate(Lost, mark, m.session, "accepted %v into the run, and not shown in Teams", m.accepted)
-			} else if !m.reported {
+			case !m.ticked && !m.failed:
 				h.violate(Unticked, mark, m.session, "shown in Teams, and the agent sees neither a tick nor Failed")
 			}
 			continue

@@ -112,6 +112,12 @@ func TestCheck(t *testing.T) {
 			s.accepted(agent(1))
 			s.end()
 		}, []history.Promise{history.Lost}},
+		{"an agent's words vanish, and are ticked", func(s *script) {
+			s.begin()
+			s.accepted(agent(1))
+			s.ticked(agent(1))
+			s.end()
+		}, []history.Promise{history.Lost}},
 		{"an employee's words vanish", func(s *script) {
 			s.begin()
 			s.accepted(employee(1))
