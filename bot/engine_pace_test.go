@@ -105,6 +105,41 @@ func TestMergedWordsThatFailAreSentOneByOne(t *testing.T) {
 	}
 }
 
+func TestWhatIsSentAgainWithoutAHeadThatWasGivenUpIsCounted(t *testing.T) {
+	bubble(t, bot.Rules{Ticks: true, Pacing: true}, func(e *engine) {
+		session := e.connect("chat")
+		e.teams.failing(func(_, text string) error { // Teams shows it each time, and does not say so
+			if slices.Contains(strings.Split(text, "\n\n"), "message 0") {
+				return &adapter.Error{Op: "send", Written: true, Err: context.DeadlineExceeded}
+			}
+			return nil
+		})
+		for i := range 20 { // those behind the first one are merged with its one repeat
+			e.answers(session, fmt.Sprintf("message %d", i))
+		}
+		e.passes(2 * time.Minute)
+		tried := e.teams.tried("chat", "message ")
+		sends, merged := map[string]int{}, false
+		for _, text := range tried {
+			parts := strings.Split(text, "\n\n")
+			merged = merged || parts[0] == "message 0" && len(parts) > 1
+			for _, part := range parts {
+				sends[part]++
+			}
+		}
+		if !merged {
+			t.Fatalf("the first message was not repeated together with others: %q", tried)
+		}
+		repeated := 0
+		for _, n := range sends {
+			repeated += n - 1
+		}
+		if n := e.metric("snowbot_possible_repeats_total", "unclear outcome"); n < float64(repeated) {
+			t.Errorf("counted %v possible repeats, and %d messages were sent once more", n, repeated)
+		}
+	})
+}
+
 func TestAStopWhileLanesWaitLosesNothing(t *testing.T) {
 	bubble(t, bot.Rules{Ticks: true, Pacing: true}, func(e *engine) {
 		session := e.connect("chat")

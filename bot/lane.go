@@ -311,6 +311,9 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 		log().Warn("delivery given up", "why", v.why, "attempts", d.Failed+1, "err", err)
 		r.Next, r.Reason = store.Bury, string(v.why)
 		evs = append(evs, &failedEvent{to: to, delivery: d, body: sent[0].body, why: v.why})
+		if split { // the others are sent again without it
+			b.metrics.repeats("unclear outcome", len(sent)-1)
+		}
 	case again:
 		log().Info("delivery will be tried again", "at", v.at, "attempts", d.Failed+1, "err", err)
 		r.Next, r.At = store.Again, v.at
