@@ -23,11 +23,12 @@
 //
 // # Running it
 //
-// go test runs it briefly against the real binary, in package cmd/snowbot, with fixed seeds and a random one, which is printed.
-// These flags of that test choose what else to run:
+// go test runs it briefly against the real binary, in package cmd/snowbot, with fixed seeds and a random one, which is printed. There
+// the process is killed at random moments and at each point of a commit, drained, and given a slow, a full and a broken disk. Whoever
+// has the binary can run it for as long as they like:
 //
 //	go test ./cmd/snowbot -run TestServiceKeepsItsPromises -history.seed 42
-//	go test ./cmd/snowbot -run TestServiceKeepsItsPromises -timeout 24h -history.messages 1000000 -history.kills 200
+//	snowbot bench --check --messages 1000000 --talks 300
 //
 // The seed fixes the script, the faults and, in accepted messages, the moments of the kills. The scheduler is not replayed.
 package history

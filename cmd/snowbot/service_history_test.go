@@ -14,12 +14,8 @@ import (
 	"snowbot/snow/snowtest"
 )
 
-// Flags of TestServiceKeepsItsPromises; see package history.
-var (
-	historySeed     = flag.Uint64("history.seed", 0, "check the history of this seed only")
-	historyMessages = flag.Int("history.messages", 0, "check one history of about so many messages")
-	historyKills    = flag.Int("history.kills", 3, "how often the service is killed in each history")
-)
+// historySeed is for a seed that has failed. For longer runs there is bench --check.
+var historySeed = flag.Uint64("history.seed", 0, "check the history of this seed only")
 
 // A binary is the real program as a target of the history checker.
 type binary struct {
@@ -45,17 +41,13 @@ func newBinary(t *testing.T, teams *adaptertest.Channel, inst *snowtest.Instance
 func TestServiceKeepsItsPromises(t *testing.T) {
 	t.Parallel()
 	seeds := []uint64{1, rand.Uint64N(1 << 32)}
-	if *historySeed != 0 || *historyMessages != 0 {
-		seeds = []uint64{max(*historySeed, 1)}
+	if *historySeed != 0 {
+		seeds = []uint64{*historySeed}
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			p := history.Plan{Seed: seed, Conversations: 40, Messages: 25, FaultRate: 0.1, Kills: *historyKills, Stops: 1, Drains: 2}
-			if *historyMessages > 0 {
-				p.Conversations = 50
-				p.Messages = max(1, *historyMessages/(2*p.Conversations))
-			}
+			p := history.Plan{Seed: seed, Conversations: 40, Messages: 25, FaultRate: 0.1, Kills: 3, Stops: 1, Drains: 2}
 			checkHistory(t, &p, map[string]string{"TEAMS_PACING": "off"}, func(b *binary) history.Target { return b })
 		})
 	}
