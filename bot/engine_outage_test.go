@@ -251,3 +251,30 @@ func TestALaneToTeamsIsBlockedForABoundedTime(t *testing.T) {
 		}
 	})
 }
+
+func TestWordsThatWaitForAHostAreNotSentToAChatThatHasEndedMeanwhile(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		const chats = 25
+		name := func(i int) string { return fmt.Sprintf("chat%d", i) }
+		sessions := make([]string, chats)
+		for i := range chats {
+			sessions[i] = e.connect(name(i))
+		}
+		e.snow.failing(unavailable)
+		for i := range chats {
+			e.says(name(i), "are you there?")
+		}
+		e.passes(12*time.Second + 300*time.Millisecond) // every lane waits, somewhere between two probes
+		for _, session := range sessions {
+			e.post(session, snow.Event{Completed: true})
+		}
+		before := len(e.snow.done())
+		e.snow.failing(nil)
+		e.passes(time.Minute)
+		for _, call := range e.snow.done()[before:] {
+			if call == "message are you there?" {
+				t.Error("words were sent to a chat that ServiceNow had ended")
+			}
+		}
+	})
+}

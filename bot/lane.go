@@ -20,7 +20,8 @@ const (
 	leaseTime   = 20 * time.Second
 	leaseMargin = 5 * time.Second
 	sendLimit   = 8 * time.Second
-	leastSend   = 3 * time.Second // what a send has to have left of its lease
+	leastSend   = 3 * time.Second        // what a send has to have left of its lease
+	stateTime   = 100 * time.Millisecond // how long what was read with a claim is taken for what is
 	settleLimit = 5 * time.Second
 	settleSent  = time.Minute     // after a send that may have had an effect, and would have it again
 	stopLimit   = 2 * time.Second // for letting go what waits, at the end
@@ -402,7 +403,7 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 	if l.Lane.Direction == store.ToBot {
 		return sent, call, b.toBot(ctx, sent[0])
 	}
-	if c.state == nil || c.waited {
+	if c.state == nil || c.waited || time.Since(c.since) > stateTime { // its session may have ended meanwhile
 		if c.state, err = b.loadState(ctx, l.Lane.Conversation); err != nil {
 			return sent, call, err
 		}
