@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,5 +130,22 @@ func TestLanesThatWaitAreFreeAfterTheStop(t *testing.T) {
 		if s, _ := m.st.Stats(t.Context()); s.Waiting[store.ToTeams] > 0 {
 			t.Errorf("%d deliveries wait, and their lane is not free", s.Waiting[store.ToTeams])
 		}
+	}
+}
+
+func TestAnAnswerOfTheBotThatIsTooLargeToKeepIsAFailedAttempt(t *testing.T) {
+	t.Parallel()
+	b, err := New(Options{
+		Store: newMorgue(t, &state{}).st, Teams: shyTeams{t: t}, ServiceNow: struct{ ServiceNow }{}, AppID: "app",
+		Handler: func(context.Context, *adapter.Activity) ([]*adapter.Activity, error) {
+			return []*adapter.Activity{plain(strings.Repeat("x", store.MaxData))}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &sentEvent{to: store.ToBot, body: body{Activity: plain("words")}}
+	if err := b.toBot(t.Context(), e); err == nil {
+		t.Error("the answer was taken; its commit is refused each time, and the bot asked for ever")
 	}
 }

@@ -289,8 +289,12 @@ func (b *Bot) toBot(ctx context.Context, e *sentEvent) error {
 		if a == nil {
 			continue
 		}
-		if _, err := json.Marshal(a); err != nil {
+		raw, err := json.Marshal(a)
+		if err != nil {
 			return errors.New("bot handler: answer is no JSON")
+		}
+		if len(raw) > store.MaxData-envelopeBytes { // no commit would take it, and the bot be asked for ever
+			return errors.New("bot handler: answer is too large")
 		}
 		e.replies = append(e.replies, a)
 	}
