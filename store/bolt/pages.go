@@ -46,6 +46,8 @@ type walk struct {
 	meta meta
 	seen []uint64 // a bit a page
 	deep int      // levels below the root
+	// Each level has one page in hand, so that a file of a million pages is not a million allocations.
+	pages [deepest + 1][]byte
 }
 
 // A page is a page as it is in the file, with those that continue it.
@@ -58,7 +60,11 @@ type page struct {
 
 // page reads a page that is referred to, which happens once.
 func (w *walk) page(id uint64) (*page, error) {
-	raw := make([]byte, w.meta.pageSize)
+	raw := w.pages[w.deep]
+	if raw == nil {
+		raw = make([]byte, w.meta.pageSize)
+		w.pages[w.deep] = raw
+	}
 	if id < 2 || id >= uint64(w.meta.pages) {
 		return nil, fmt.Errorf("there is no page %d", id)
 	}
@@ -80,7 +86,7 @@ func (w *walk) page(id uint64) (*page, error) {
 		w.seen[n/64] |= 1 << (n % 64)
 	}
 	if more > 0 {
-		raw = append(raw, make([]byte, int64(more)*w.meta.pageSize)...)
+		raw = append(raw[:w.meta.pageSize:w.meta.pageSize], make([]byte, int64(more)*w.meta.pageSize)...)
 		if _, err := w.file.ReadAt(raw[w.meta.pageSize:], int64(id+1)*w.meta.pageSize); err != nil {
 			return nil, fmt.Errorf("page %d: %w", id, err)
 		}
