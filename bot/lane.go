@@ -377,7 +377,8 @@ type call struct {
 }
 
 // carry makes one send, of one delivery or of several at once. There is an event for each, with its body even when
-// there is an error. A panic is a failed attempt like any other.
+// there is an error. A panic is a failed attempt like any other, and one that nobody knows the effect of once the host has been
+// called.
 func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call, err error) {
 	l := c.lease
 	sent = []*sentEvent{{to: l.Lane.Direction, delivery: l.Deliveries[0]}}
@@ -385,7 +386,9 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 		if p := recover(); p != nil {
 			b.log.Error("send failed in an unforeseen way", "delivery", l.Deliveries[0].ID, "kind", l.Deliveries[0].Kind, "stack", string(debug.Stack()))
 			b.metrics.add([]count{{"panics", ""}})
-			err = errors.New("panic while sending")
+			if err = errPanic; call.made {
+				err = errPanicSent
+			}
 		}
 	}()
 	var bodies []body

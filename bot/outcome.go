@@ -117,6 +117,12 @@ var (
 	errBroken = errors.New("the delivery is not readable")
 )
 
+// Sends that a mistake of ours broke off: before the other side was called, and after.
+var (
+	errPanic     = errors.New("panic before a send")
+	errPanicSent = errors.New("panic while sending")
+)
+
 // classify says what err, of a send in the direction, means, and how long the other side wishes to be left alone.
 func classify(to store.Direction, err error) (o outcome, retryAfter time.Duration) {
 	var ae *adapter.Error
@@ -137,7 +143,7 @@ func classify(to store.Direction, err error) (o outcome, retryAfter time.Duratio
 		return find(teamsOutcomes, teamsStatus(ae), ae.Code, ae.SubCode), ae.RetryAfter
 	case errors.As(err, &se):
 		return find(serviceNowOutcomes, serviceNowStatus(se), se.Op), se.RetryAfter
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errPanicSent):
 		return outcome{fate: unclear, once: to == store.ToTeams}, 0
 	default:
 		return outcome{fate: again}, 0

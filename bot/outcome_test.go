@@ -61,6 +61,8 @@ func TestTeamsOutcomes(t *testing.T) {
 		{"host not allowed", fmt.Errorf("send: %w", &adapter.HostError{Host: "example.com"}), never, failBroken, false},
 		{"our own limit", context.DeadlineExceeded, unclear, "", true},
 		{"look-up failed", errLookup, again, "", false},
+		{"panic before the call", errPanic, again, "", false},
+		{"panic after it", errPanicSent, unclear, "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
