@@ -305,9 +305,23 @@ func TestAChoiceGoesBackAsSelected(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.sees("Which one?")
+	logged := make(chan struct{}, 1)
+	t.Cleanup(d.snow.Subscribe(func(snowtest.Exchange) {
+		select {
+		case logged <- struct{}{}:
+		default:
+		}
+	}))
 	d.presses("choice") // the last card's first button
 	d.hears(c, "lap-1")
 	words := d.requests("")
+	for wait := d.within(); len(words) == 0; words = d.requests("") { // a request is in the log once it was answered
+		select {
+		case <-logged:
+		case <-wait.Done():
+			t.Fatal("the choice is not in the log")
+		}
+	}
 	m, _ := words[len(words)-1]["message"].(map[string]any)
 	if m["text"] != "lap-1" || m["typed"] != false {
 		t.Errorf("the choice went back as %v, want its value, not typed", m)
