@@ -3,7 +3,6 @@ package bot_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -174,123 +173,6 @@ func TestHeldWordsArriveInOrderWhenTheAgentJoins(t *testing.T) {
 	}
 }
 
-func TestLastWordsComeBeforeTheEnd(t *testing.T) {
-	t.Parallel()
-	dialects(t, func(t *testing.T, d *desk) {
-		c := d.connect()
-		if err := d.snow.End(d.within(), c.ID, "All sorted, bye!"); err != nil {
-			t.Fatal(err)
-		}
-		d.sees("has ended the chat")
-		d.settles()
-		shown := strings.Join(d.shown(), "\n")
-		if last, end := strings.Index(shown, "All sorted, bye!"), strings.Index(shown, "has ended the chat"); last < 0 || last > end {
-			t.Errorf("the last words have to come before the end:\n%s", shown)
-		}
-		before := len(d.requests(""))
-		d.says("are you still there?")
-		d.settles()
-		if got := d.requests(""); len(got) != before {
-			t.Errorf("after the end the agent was sent %v", got[before:])
-		}
-		// A late post of the old session is taken and not shown.
-		if status := d.post(fmt.Sprintf(`{"clientSessionId":%q,"body":[{"uiType":"OutputText","value":"too late","messageId":"late1"}]}`, c.SessionID)); status != http.StatusOK {
-			t.Errorf("late post: status %d, want 200", status)
-		}
-		d.settles()
-		if d.count("too late") != 0 {
-			t.Error("a message of a session that is over was shown")
-		}
-	})
-}
-
-func TestEmployeeEndsOrCancels(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name    string
-		connect bool
-		act     func(d *desk)
-		notice  string
-		state   snowtest.Reason
-	}{
-		{"typed while waiting", false, func(d *desk) { d.says("Cancel") }, "Your request has ended", snowtest.Cancelled},
-		{"button while waiting", false, func(d *desk) { d.presses("cancel") }, "Your request has ended", snowtest.Cancelled},
-		{"typed in the chat", true, func(d *desk) { d.says("end chat") }, "You have ended the chat", snowtest.EndedByUser},
-		{"button in the chat", true, func(d *desk) { d.presses("end") }, "You have ended the chat", snowtest.EndedByUser},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			d := open(t)
-			if tt.connect {
-				d.connect()
-			} else {
-				d.says("agent please")
-				d.waits(snowtest.StateQueued)
-			}
-			d.settles()
-			tt.act(d)
-			d.sees(tt.notice)
-			c := d.waits(snowtest.StateEnded)
-			if c.Reason != tt.state {
-				t.Errorf("the instance thinks the chat ended by %q, want %q", c.Reason, tt.state)
-			}
-			d.settles()
-			for _, m := range d.chat.Messages() {
-				for _, b := range buttons(m) {
-					if b.Data["snowbot"] == "cancel" || b.Data["snowbot"] == "end" {
-						t.Errorf("a card still has the button %q", b.Title)
-					}
-				}
-			}
-			end := d.requests("END_CONVERSATION")
-			if len(end) != 1 {
-				t.Fatalf("%d END_CONVERSATION, want 1", len(end))
-			}
-			if m, _ := end[0]["message"].(map[string]any); m["text"] != "" {
-				t.Errorf("END_CONVERSATION says %v, want empty text", m["text"])
-			}
-		})
-	}
-}
-
-func TestOneWordsOfAChatAreNoCommands(t *testing.T) {
-	t.Parallel()
-	d := open(t)
-	c := d.connect()
-	for _, word := range []string{"quit", "cancel", "agent", "help", "bye", "stop"} {
-		d.says(word)
-		d.hears(c, word)
-	}
-}
-
-func TestNobodyThere(t *testing.T) {
-	t.Parallel()
-	for _, mode := range []snowtest.NoAgentMode{
-		snowtest.NoAgentsTakeControl, snowtest.NoAgentsCompleted, snowtest.NoAgentsClose, snowtest.NoAgentsAckFailure, snowtest.NoAgentsFail,
-	} {
-		t.Run(string(mode), func(t *testing.T) {
-			t.Parallel()
-			dialects(t, func(t *testing.T, d *desk) {
-				if err := d.snow.SetNoAgents(mode); err != nil {
-					t.Fatal(err)
-				}
-				d.says("I need a human")
-				d.sees("ended")
-				d.sees("Create a ticket")
-				d.settles()
-				d.says("hello")
-				d.sees("Hi!") // the bot is back
-				d.presses("ticket")
-				d.sees("Your ticket number is INC")
-				tickets := d.snow.Incidents()
-				if len(tickets) != 1 || !strings.Contains(tickets[0]["description"], "I need a human") {
-					t.Errorf("tickets = %v, want one with what was said", tickets)
-				}
-			})
-		})
-	}
-}
-
 func TestAChoiceGoesBackAsSelected(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -437,17 +319,6 @@ func TestWhoTalksInAGroupIsAskedToMention(t *testing.T) {
 	d.sees(please)
 }
 
-func TestUninstallingEndsTheSession(t *testing.T) {
-	t.Parallel()
-	d := open(t)
-	c := d.connect()
-	if err := d.chat.Uninstall(d.within()); err != nil {
-		t.Fatal(err)
-	}
-	d.hears(c, "The employee can no longer be reached: the bot was removed from the conversation in Teams.")
-	d.waits(snowtest.StateEnded)
-}
-
 func TestARestartLosesNothing(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -474,75 +345,4 @@ func TestARestartLosesNothing(t *testing.T) {
 	}
 	d.answers(c, "and back")
 	d.sees("and back")
-}
-
-// post posts to the webhook as ServiceNow would, and returns the status.
-func (d *desk) post(body string) int {
-	d.t.Helper()
-	r, err := http.NewRequestWithContext(d.within(), http.MethodPost, d.webhook(), strings.NewReader(body))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+webhookSecret)
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	return res.StatusCode
-}
-
-func TestWebhookRefusesWhatDoesNotBelongTogether(t *testing.T) {
-	t.Parallel()
-	d := open(t)
-	c := d.connect()
-	other := d.teams.AddUser(adaptertest.User{Name: "Noa Berg", Email: "noa.berg@example.com"})
-	chat2 := d.teams.Personal(other)
-	if _, err := chat2.Say(d.within(), other, "agent"); err != nil {
-		t.Fatal(err)
-	}
-	c2, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool { return c.Email == "noa.berg@example.com" })
-	if err != nil {
-		t.Fatal(err)
-	}
-	foreign := ""
-	for _, r := range d.requests("AGENT") {
-		if r["clientSessionId"] == c2.SessionID {
-			foreign, _ = r["requestId"].(string)
-		}
-	}
-	vars := func(tenant, bot, conversation string) map[string]any {
-		return map[string]any{"tenantId": tenant, "botId": bot, "conversationId": conversation}
-	}
-	tenant, app := d.teams.TenantID(), d.teams.AppID()
-	for _, tt := range []struct {
-		name string
-		post map[string]any
-		want int
-	}{
-		{"known session", map[string]any{"clientSessionId": c.SessionID}, 200},
-		{"all that belongs together", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, app, d.chat.ID())}, 200},
-		{"no session, known conversation", map[string]any{"clientVariables": vars(tenant, app, d.chat.ID())}, 200},
-		{"empty values", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars("", "", ""), "requestId": ""}, 200},
-		{"unknown request id", map[string]any{"clientSessionId": c.SessionID, "requestId": "of-nobody.1"}, 200},
-		{"unknown session", map[string]any{"clientSessionId": "nobody"}, 400},
-		{"nothing to go by", map[string]any{}, 400},
-		{"no session, unknown conversation", map[string]any{"clientVariables": vars(tenant, app, "a:unknown")}, 400},
-		{"foreign bot", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, "somebody-else", d.chat.ID())}, 400},
-		{"foreign tenant", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars("another", app, d.chat.ID())}, 400},
-		{"foreign conversation", map[string]any{"clientSessionId": c.SessionID, "clientVariables": vars(tenant, app, chat2.ID())}, 400},
-		{"another session within", map[string]any{"clientSessionId": c.SessionID, "clientVariables": map[string]any{"sessionId": c2.SessionID}}, 400},
-		{"request of another session", map[string]any{"clientSessionId": c.SessionID, "requestId": foreign}, 400},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.post["body"] = []any{map[string]any{"uiType": "NeverHeardOf", "messageId": tt.name}}
-			raw, err := json.Marshal(tt.post)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := d.post(string(raw)); got != tt.want {
-				t.Errorf("status %d, want %d", got, tt.want)
-			}
-		})
-	}
 }
