@@ -39,6 +39,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"snowbot/store"
@@ -85,13 +86,19 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	h := newHub()
+	c.BeforeClose = func(conn *pgx.Conn) { // whoever found it broken, and be it the pool itself
+		if conn.IsClosed() {
+			h.severed()
+		}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, unreachable(err)
 	}
 	s := &Store{
 		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),
-		limit: o.StatementTimeout + 5*time.Second, hub: newHub(), member: o.Replica,
+		limit: o.StatementTimeout + 5*time.Second, hub: h, member: o.Replica,
 		closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.load(ctx, o, c); err != nil {
