@@ -278,3 +278,41 @@ func TestWordsThatWaitForAHostAreNotSentToAChatThatHasEndedMeanwhile(t *testing.
 		}
 	})
 }
+
+// TestOnlyServiceNowIsSaidToBeOutOfReach holds up requests for an agent by what is none of ServiceNow's doing.
+func TestOnlyServiceNowIsSaidToBeOutOfReach(t *testing.T) {
+	const untrue = "The service desk can't be reached"
+	t.Run("the roster of Teams", func(t *testing.T) {
+		bubble(t, bot.Rules{}, func(e *engine) {
+			e.teams.rosterOut(true)
+			e.says("chat", "agent please")
+			e.passes(time.Minute)
+			if n := len(e.teams.tried("chat", untrue)); n != 0 {
+				t.Errorf("told %d times that ServiceNow is out of reach, and nobody has called it", n)
+			}
+			e.teams.rosterOut(false)
+			e.passes(15 * time.Second)
+			if e.snow.sessionOf("chat") == "" {
+				t.Error("nobody was asked for an agent")
+			}
+		})
+	})
+	t.Run("the rate of the tenant", func(t *testing.T) {
+		bubble(t, bot.Rules{Pacing: true, TenantRate: 1}, func(e *engine) {
+			const chats = 20
+			name := func(i int) string { return fmt.Sprintf("chat%d", i) }
+			for i := range chats {
+				e.says(name(i), "agent please")
+			}
+			e.passes(2 * time.Minute)
+			for i := range chats {
+				if n := len(e.teams.tried(name(i), untrue)); n != 0 {
+					t.Errorf("%s was told %d times that ServiceNow is out of reach, and it answers", name(i), n)
+				}
+				if e.snow.sessionOf(name(i)) == "" {
+					t.Errorf("nobody was asked for an agent for %s", name(i))
+				}
+			}
+		})
+	})
+}

@@ -27,6 +27,7 @@ type teamsSide struct {
 	fail func(conversation, text string) error
 	hang bool // sends are not answered
 	gone bool // what was sent cannot be updated any more
+	out  bool // the roster cannot be read
 }
 
 func (s *teamsSide) take(ref adapter.Reference, a *adapter.Activity) (string, error) {
@@ -69,6 +70,11 @@ func (s *teamsSide) Update(_ context.Context, ref adapter.Reference, _ string, a
 func (s *teamsSide) Typing(context.Context, adapter.Reference) error { return nil }
 
 func (s *teamsSide) Member(_ context.Context, ref adapter.Reference, _ string) (adapter.ChannelAccount, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out {
+		return adapter.ChannelAccount{}, &adapter.Error{Op: "member", StatusCode: 503, Written: true}
+	}
 	return adapter.ChannelAccount{Email: ref.ConversationID + "@example.com"}, nil
 }
 
@@ -82,6 +88,12 @@ func (s *teamsSide) shown(conversation, part string) (out []string) {
 		}
 	}
 	return out
+}
+
+func (s *teamsSide) rosterOut(out bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out = out
 }
 
 func (s *teamsSide) hanging(hang bool) {

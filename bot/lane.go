@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"snowbot/snow"
 	"snowbot/store"
 )
 
@@ -202,15 +203,16 @@ func (b *Bot) held(c *claim) []*sentEvent {
 	return []*sentEvent{e}
 }
 
-// release gives a lane back. An employee whose words have waited for ServiceNow is told.
+// release gives a lane back. An employee whose words have waited for ServiceNow is told, unless it was something else that held
+// them up: the rate of the tenant, for a look-up in Teams.
 func (b *Bot) release(ctx context.Context, c *claim) {
 	settling, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	l := c.lease
 	var ev event
 	head := l.Deliveries[0]
-	if l.Lane.Direction == store.ToServiceNow && c.state != nil && c.state.Session != nil && c.state.Stuck != head.ID &&
-		b.now().Sub(head.Accepted) > b.rules.OutageAfter {
+	if l.Lane.Direction == store.ToServiceNow && c.host != nil && c.host.down.Load() &&
+		c.state.Session != nil && c.state.Stuck != head.ID && b.now().Sub(head.Accepted) > b.rules.OutageAfter {
 		b.told.Store(true)
 		ev = outageEvent{head.ID}
 	}
@@ -321,7 +323,7 @@ func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err err
 		if unsure && to == store.ToTeams {
 			b.metrics.repeats("unclear outcome", len(sent))
 		}
-		if to == store.ToServiceNow && v.at.Sub(d.Accepted) > b.rules.OutageAfter {
+		if se := (*snow.Error)(nil); to == store.ToServiceNow && errors.As(err, &se) && v.at.Sub(d.Accepted) > b.rules.OutageAfter {
 			b.told.Store(true)
 			evs = append(evs, outageEvent{d.ID})
 		}
