@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"snowbot/store/postgres/postgrestest"
 )
 
 type benchCommand struct {
@@ -26,8 +28,10 @@ type benchCommand struct {
 	Bots     string        `type:"existingdir" placeholder:"DIR" help:"Measure the echo bots in this folder too, one Node program each."`
 	Profile  string        `type:"path" placeholder:"DIR" help:"Write profiles of the service and of the emulations there (processor, heap, blocking), of the last run."`
 	JSON     bool          `help:"Print JSON."`
+	benchReplicas
 	benchSize
 	benchCheck
+	server *postgrestest.Server // a private one
 }
 
 // Run measures the service between emulations of Teams and ServiceNow, each in a process of its own.
@@ -37,6 +41,9 @@ func (c *benchCommand) Run() error {
 	}
 	if c.Chats < 1 || c.Senders < 1 || c.Runs < 1 || c.For < 100*time.Millisecond {
 		return errors.New("bench: there have to be chats, senders, runs, and at least 100 ms for each")
+	}
+	if c.Replicas < 0 {
+		return errors.New("bench: there cannot be fewer than no replicas")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -54,6 +61,13 @@ func (c *benchCommand) Run() error {
 	defer os.RemoveAll(dir)
 	if c.Size {
 		return c.runSize(ctx, binary, dir)
+	}
+	if c.Replicas > 0 && c.Postgres == "" {
+		if c.server, err = postgrestest.Start(postgrestest.Options{Fsync: true, Own: true}); err != nil {
+			return fmt.Errorf("bench: %w; or name one with --postgres", err)
+		}
+		defer c.server.Stop()
+		c.Postgres = c.server.URL()
 	}
 	report, err := c.measure(ctx, binary, dir)
 	if err != nil {
@@ -90,20 +104,41 @@ var benchPhases = []benchPhase{
 // onPostgres marks the measurements with that database.
 const onPostgres = ", PostgreSQL"
 
-// phases are those that were asked for, with the file or with PostgreSQL.
-func (c *benchCommand) phases(postgres bool) []benchPhase {
-	all := benchPhases
-	if !postgres {
-		all = append(c.bots(), all...)
+// A benchSetup is what is measured.
+type benchSetup struct {
+	database string // a URL of PostgreSQL; empty is a file
+	replicas int    // behind a load balancer; 0 is one service that is spoken to directly
+}
+
+// setups are those to measure.
+func (c *benchCommand) setups() []benchSetup {
+	if c.Replicas > 0 {
+		return c.fleets(c.Postgres)
 	}
-	var phases []benchPhase
+	all := []benchSetup{{}}
+	if c.Postgres != "" {
+		all = append(all, benchSetup{database: c.Postgres})
+	}
+	return all
+}
+
+// phases are those that were asked for.
+func (c *benchCommand) phases(of benchSetup) []benchPhase {
+	var all, phases []benchPhase
+	switch {
+	case of.replicas > 0:
+		all = []benchPhase{fleetPhase(of.replicas)}
+	case of.database == "":
+		all = append(c.bots(), benchPhases...)
+	default:
+		for _, p := range benchPhases {
+			if !p.echo {
+				p.name += onPostgres
+				all = append(all, p)
+			}
+		}
+	}
 	for _, p := range all {
-		if postgres && p.echo {
-			continue
-		}
-		if postgres {
-			p.name += onPostgres
-		}
 		if strings.Contains(p.name, c.Only) {
 			phases = append(phases, p)
 		}
@@ -131,26 +166,18 @@ func (c *benchCommand) bots() (phases []benchPhase) {
 	return phases
 }
 
-// databases are those to measure with; an empty one is a file.
-func (c *benchCommand) databases() []string {
-	if c.Postgres == "" {
-		return []string{""}
-	}
-	return []string{"", c.Postgres}
-}
-
 // measure makes every run, and returns the medians.
 func (c *benchCommand) measure(ctx context.Context, binary, dir string) (*benchReport, error) {
 	total := 0
-	for _, database := range c.databases() {
-		total += c.Runs * len(c.phases(database != ""))
+	for _, setup := range c.setups() {
+		total += c.Runs * len(c.phases(setup))
 	}
 	bar := newBenchBar(time.Duration(total) * c.For)
 	defer bar.finish()
 	report := newBenchReport(c)
 	for n := range c.Runs {
-		for _, database := range c.databases() {
-			if err := c.run(ctx, binary, filepath.Join(dir, fmt.Sprint("run", n)), database, bar, report); err != nil {
+		for _, setup := range c.setups() {
+			if err := c.run(ctx, binary, filepath.Join(dir, fmt.Sprint("run", n)), setup, bar, report); err != nil {
 				return nil, err
 			}
 		}
@@ -159,8 +186,9 @@ func (c *benchCommand) measure(ctx context.Context, binary, dir string) (*benchR
 	return report, nil
 }
 
-// run makes every measurement once with a database, with processes of its own.
-func (c *benchCommand) run(ctx context.Context, binary, dir, database string, bar *benchBar, report *benchReport) (err error) {
+// run makes every measurement of a setup once, with processes of its own.
+func (c *benchCommand) run(ctx context.Context, binary, dir string, setup benchSetup, bar *benchBar, report *benchReport) (err error) {
+	database := setup.database
 	if database != "" {
 		schema, err := newBenchSchema(ctx, database)
 		if err != nil {
@@ -173,8 +201,9 @@ func (c *benchCommand) run(ctx context.Context, binary, dir, database string, ba
 	if err != nil {
 		return err
 	}
+	s.replicas, s.server = setup.replicas, c.server
 	closed := 0.0 // messages a second, both ways
-	for _, p := range c.phases(database != "") {
+	for _, p := range c.phases(setup) {
 		if err = c.prepare(ctx, s, p); err != nil {
 			break
 		}

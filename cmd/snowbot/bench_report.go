@@ -22,6 +22,8 @@ type benchReport struct {
 	Ratio   float64        `json:"ratio"` // of what the relay delivers, both ways, to the raw echo
 	// Postgres is the ratio of what PostgreSQL delivers to what the file does.
 	Postgres float64 `json:"postgresRatio,omitempty"`
+	// Replicas is the ratio of what the most replicas deliver to what one does.
+	Replicas float64 `json:"replicasRatio,omitempty"`
 	// Bots is the ratio of what the relay delivers, both ways, to the best of the other bots.
 	Bots  float64 `json:"botsRatio,omitempty"`
 	names []string
@@ -38,6 +40,7 @@ type benchFigure struct {
 	EndP50    float64 `json:"endToEndP50Ms"`
 	EndP99    float64 `json:"endToEndP99Ms"`
 	CPU       float64 `json:"cpuMicrosPerMessage"`
+	Database  float64 `json:"databaseCpuMicrosPerMessage,omitempty"` // of a private PostgreSQL
 	PeersCPU  float64 `json:"peersCpuMicrosPerMessage"`
 	MemoryMB  float64 `json:"memoryMB"`
 	SyncsEach float64 `json:"syncsPerMessage"`
@@ -89,6 +92,7 @@ func (r *benchRow) figure() benchFigure {
 		AnswerP50: percentile(r.answers, 50), AnswerP99: percentile(r.answers, 99),
 		EndP50: percentile(r.ends, 50), EndP99: percentile(r.ends, 99),
 		CPU: each(r.after.cpu - r.before.cpu), PeersCPU: each(r.after.peers - r.before.peers),
+		Database: each(r.after.database - r.before.database),
 		MemoryMB: float64(r.after.resident) / (1 << 20), SyncsEach: (r.after.syncs - r.before.syncs) / float64(max(1, r.messages)),
 	}
 }
@@ -111,7 +115,7 @@ func (r *benchReport) add(row *benchRow) {
 // figures are the columns of a figure that have a median.
 func (f *benchFigure) figures() []*float64 {
 	return []*float64{
-		&f.Accepted, &f.Delivered, &f.AnswerP50, &f.AnswerP99, &f.EndP50, &f.EndP99, &f.CPU, &f.PeersCPU, &f.MemoryMB, &f.SyncsEach,
+		&f.Accepted, &f.Delivered, &f.AnswerP50, &f.AnswerP99, &f.EndP50, &f.EndP99, &f.CPU, &f.Database, &f.PeersCPU, &f.MemoryMB, &f.SyncsEach,
 	}
 }
 
@@ -148,6 +152,9 @@ func (r *benchReport) finish() {
 	if best > 0 {
 		r.Bots = rates[bothWays] / best
 	}
+	if one, n := rates[fleetPhase(1).name], len(r.Rows); one > 0 && n > 1 {
+		r.Replicas = r.Rows[n-1].Delivered / one
+	}
 	if rates[bothWays] > 0 {
 		r.Postgres = rates[bothWays+onPostgres] / rates[bothWays]
 	}
@@ -169,6 +176,14 @@ func (r *benchReport) table(w io.Writer) error {
 	}
 	if r.Bots > 0 {
 		fmt.Fprintf(w, "That is %.1f times what the best of the other bots echoes; those keep nothing.\n", r.Bots)
+	}
+	for _, f := range r.Rows {
+		if f.Database > 0 {
+			fmt.Fprintf(w, "%s: %.0f us of processor time a message in PostgreSQL\n", f.Name, f.Database)
+		}
+	}
+	if r.Replicas > 0 {
+		fmt.Fprintf(w, "\n%d replicas carry %.2f times what one does.\n", len(r.Rows), r.Replicas)
 	}
 	if r.Postgres > 0 {
 		fmt.Fprintf(w, "With PostgreSQL it carries %.2f times what it does with the file.\n", r.Postgres)

@@ -67,10 +67,8 @@ func (s *benchService) ready(ctx context.Context) error {
 	}
 }
 
-func (s *benchService) bot() string { return "http://" + s.at.Addr + "/api/messages" }
-func (s *benchService) webhook() string {
-	return "http://" + s.at.Addr + "/api/v1/snowBot/receiveMessage"
-}
+func (l listenLine) bot() string     { return "http://" + l.Addr + "/api/messages" }
+func (l listenLine) webhook() string { return "http://" + l.Addr + "/api/v1/snowBot/receiveMessage" }
 
 // stop ends the process in good order.
 func (s *benchService) stop() error {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"snowbot/store/postgres/postgrestest"
 )
 
 // A benchStage is the two platforms and what stands between them: the service, or the raw echo.
@@ -19,7 +21,11 @@ type benchStage struct {
 	profile    string
 	log        *os.File
 	teams, now *benchPeer
-	service    *benchService
+	replicas   int                  // how many services there are to be, behind a load balancer; 0 is one without
+	service    *benchService        // the first one
+	others     []*benchService      // of the replicas
+	front      *balancer            // before the replicas
+	server     *postgrestest.Server // of the database, if it is a private one
 }
 
 // newBenchStage starts the platforms. An empty database is a file in dir.
@@ -93,28 +99,59 @@ func (s *benchStage) echo(ctx context.Context, program []string, chats int) (err
 	if s.service, err = startService(ctx, program[0], program[1:], env, s.log); err != nil {
 		return err
 	}
-	_, err = s.teams.ask(peerOrder{Do: "open", Bot: s.service.bot(), Chats: chats, Silent: true})
+	_, err = s.teams.ask(peerOrder{Do: "open", Bot: s.at().bot(), Chats: chats, Silent: true})
 	return err
 }
 
-// serve starts the service, and returns how long it took to be ready.
+// serve starts the service, or the replicas, and returns how long it took to be ready.
 func (s *benchStage) serve(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
-	var err error
-	if s.service, err = startService(ctx, s.binary, []string{"serve", "--profile=" + s.profile}, s.env(), s.log); err != nil {
-		return 0, err
+	for range max(1, s.replicas) {
+		service, err := startService(ctx, s.binary, []string{"serve", "--profile=" + s.profile}, s.env(), s.log)
+		if err != nil {
+			return 0, err
+		}
+		if s.service == nil {
+			s.service = service
+		} else {
+			s.others = append(s.others, service)
+		}
 	}
-	if err := s.service.ready(ctx); err != nil {
-		return 0, err
+	for _, service := range s.services() {
+		if err := service.ready(ctx); err != nil {
+			return 0, err
+		}
 	}
 	took := time.Since(began)
-	_, err = s.now.ask(peerOrder{Do: "open", Bot: s.service.webhook(), Secret: benchSecret})
+	if s.replicas > 0 {
+		var err error
+		if s.front, err = newBalancer(ctx, s.services()); err != nil {
+			return 0, err
+		}
+	}
+	_, err := s.now.ask(peerOrder{Do: "open", Bot: s.at().webhook(), Secret: benchSecret})
 	return took, err
+}
+
+// services are what stands between the platforms.
+func (s *benchStage) services() []*benchService {
+	if s.service == nil {
+		return nil
+	}
+	return append([]*benchService{s.service}, s.others...)
+}
+
+// at is where the platforms find it.
+func (s *benchStage) at() listenLine {
+	if s.front != nil {
+		return s.front.at()
+	}
+	return s.service.at
 }
 
 // open gives employees agents, until there are so many chats.
 func (s *benchStage) open(chats int) error {
-	if _, err := s.teams.ask(peerOrder{Do: "open", Bot: s.service.bot(), Chats: chats}); err != nil {
+	if _, err := s.teams.ask(peerOrder{Do: "open", Bot: s.at().bot(), Chats: chats}); err != nil {
 		return err
 	}
 	_, err := s.now.ask(peerOrder{Do: "await", Chats: chats})
@@ -123,12 +160,15 @@ func (s *benchStage) open(chats int) error {
 
 // stop ends what stands between the platforms, in good order.
 func (s *benchStage) stop() error {
-	if s.service == nil {
-		return nil
+	var errs []error
+	for _, service := range s.services() {
+		errs = append(errs, service.stop())
 	}
-	err := s.service.stop()
-	s.service = nil
-	return err
+	if s.front != nil {
+		s.front.close()
+	}
+	s.service, s.others, s.front = nil, nil, nil
+	return errors.Join(errs...)
 }
 
 // relay lets people write, waits until everything has arrived, and returns what came of it. progress may be nil.

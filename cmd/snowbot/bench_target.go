@@ -36,7 +36,7 @@ func (b *benchTarget) Start(ctx context.Context) (history.Addresses, error) {
 	}
 	b.proc = p
 	return history.Addresses{
-		Bot: p.bot(), Webhook: p.webhook(), WebhookSecret: b.secret, Metrics: "http://" + p.at.Admin + "/metrics",
+		Bot: p.at.bot(), Webhook: p.at.webhook(), WebhookSecret: b.secret, Metrics: "http://" + p.at.Admin + "/metrics",
 	}, b.ready(ctx, "http://"+p.at.Addr+"/readyz")
 }
 

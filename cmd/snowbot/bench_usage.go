@@ -14,7 +14,8 @@ import (
 
 // A usage is what processes have used so far, as far as the operating system says it.
 type usage struct {
-	cpu      time.Duration // of the service
+	cpu      time.Duration // of the service, or of all replicas
+	database time.Duration // of a private PostgreSQL
 	peers    time.Duration // of the peers, generator included
 	resident int64         // anonymous memory of the service, in bytes
 	syncs    float64       // of the database
@@ -22,12 +23,19 @@ type usage struct {
 
 // usage reads what has been used.
 func (s *benchStage) usage() usage {
-	pid := s.service.cmd.Process.Pid
-	u := usage{cpu: cpuOf(pid), resident: residentOf(pid)}
+	u := usage{}
+	for _, service := range s.services() {
+		pid := service.cmd.Process.Pid
+		u.cpu += cpuOf(pid)
+		u.resident += residentOf(pid)
+		u.syncs += service.metric("snowbot_store_syncs_total")
+	}
+	if s.server != nil {
+		u.database = s.server.CPU()
+	}
 	for _, p := range []*benchPeer{s.teams, s.now} {
 		u.peers += cpuOf(p.cmd.Process.Pid)
 	}
-	u.syncs = s.service.metric("snowbot_store_syncs_total")
 	return u
 }
 

@@ -48,5 +48,8 @@ func newSchema(t *testing.T) string {
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: func(e *testscript.Env) error {
+		e.Setenv("SYSTEM_TMPDIR", os.TempDir()) // other users may enter it, such as the one who runs PostgreSQL
+		return nil
+	}})
 }

@@ -1,6 +1,7 @@
-// Package postgrestest starts PostgreSQL servers to test against: private ones, in a temporary folder and on a random
-// port of the loopback interface, made by the programs of Debian's package postgresql or of the PATH. With TEST_POSTGRES_URL
-// the server of that database is used instead. Where there is neither, [Start] fails and says so: no test is left out.
+// Package postgrestest starts PostgreSQL servers to test against and to measure with: private ones, in a temporary folder and on
+// a random port of the loopback interface, made by the programs of Debian's package postgresql or of the PATH. With
+// TEST_POSTGRES_URL the server of that database is used instead. Where there is neither, [Start] fails and says so: no test is
+// left out.
 package postgrestest
 
 import (
@@ -25,7 +26,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -83,14 +83,14 @@ func findServer() (string, error) {
 			return filepath.Dir(found[i]), nil
 		}
 	}
-	return "", errors.New("these tests need PostgreSQL: apt-get install -y postgresql, or set TEST_POSTGRES_URL to a database that may be filled")
+	return "", errors.New("there is no PostgreSQL to start: apt-get install -y postgresql, or for tests set TEST_POSTGRES_URL to a database that may be filled")
 }
 
 func (s *Server) start(fsync bool) error {
 	if os.Geteuid() == 0 { // the server refuses to run as root
 		u, err := user.Lookup("postgres")
 		if err != nil {
-			return fmt.Errorf("these tests run as root, and there is no user postgres to run the server: %w", err)
+			return fmt.Errorf("PostgreSQL does not run as root, and there is no user postgres to run it: %w", err)
 		}
 		uid, _ := strconv.ParseUint(u.Uid, 10, 32)
 		gid, _ := strconv.ParseUint(u.Gid, 10, 32)
@@ -237,8 +237,15 @@ func (s *Server) Restart(ctx context.Context) error {
 // Certificate is the file of the certificate that the server shows, and is its own authority; "" for one that is not ours.
 func (s *Server) Certificate() string { return s.ca }
 
+// TB is a test or a benchmark. The package does not import testing, since it is part of a program that measures itself.
+type TB interface {
+	Helper()
+	Fatal(args ...any)
+	Context() context.Context
+}
+
 // Connect connects to a database; the caller closes the connection.
-func (s *Server) Connect(t testing.TB, url string) *pgx.Conn {
+func (s *Server) Connect(t TB, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -248,7 +255,7 @@ func (s *Server) Connect(t testing.TB, url string) *pgx.Conn {
 }
 
 // Schema makes an empty schema for a name, if there is none yet, and returns the URL that uses it.
-func (s *Server) Schema(t testing.TB, name string) string {
+func (s *Server) Schema(t TB, name string) string {
 	t.Helper()
 	h := fnv.New128a()
 	h.Write([]byte(name))
@@ -262,7 +269,7 @@ func (s *Server) Schema(t testing.TB, name string) string {
 }
 
 // With returns a URL with a parameter set, or without it when the value is empty.
-func With(t testing.TB, u, name, value string) string {
+func With(t TB, u, name, value string) string {
 	t.Helper()
 	parsed, err := url.Parse(u)
 	if err != nil {
@@ -286,18 +293,14 @@ func freePort() (int, error) {
 	return strconv.Atoi(port)
 }
 
-// CPU returns the time that the processors have spent on the server's processes that live.
-func (s *Server) CPU(b testing.TB) time.Duration {
-	b.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
+// CPU returns the time that the processors have spent on the server's processes that live, or 0 where there is no /proc.
+func (s *Server) CPU() time.Duration {
 	pid, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
 	if err != nil {
-		b.Fatal(err)
+		return 0
 	}
 	master, _, _ := strings.Cut(string(pid), "\n")
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
 	var ticks int
 	for _, name := range stats {
 		stat, err := os.ReadFile(name)
