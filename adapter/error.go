@@ -20,7 +20,7 @@ const CodeNotConnector = "NotConnector"
 // An Error is a failed call of the Bot Connector or of the token endpoint. It holds no words of a
 // person and nothing of a token.
 type Error struct {
-	Op         string // "send", "reply", "typing", "update", "delete", "create", "member"; "token"
+	Op         string // "send", "reply", "typing", "update", "delete", "create", "member", "file"; "token"
 	StatusCode int    // 0 when there was no answer
 	// Code is error.code of the answer. With Op "token" it is the number of the AADSTS error.
 	Code string

@@ -99,7 +99,8 @@ func isTokenHost(host string) bool {
 
 // isFileHost knows the hosts of files, to which no token goes.
 func isFileHost(host string) bool {
-	return isUnder(host, "graph.microsoft.com", "sharepoint.com", "svc.ms", "blob.core.windows.net")
+	return isUnder(host, "graph.microsoft.com", "svc.ms", "blob.core.windows.net",
+		"sharepoint.com", "sharepoint.us", "sharepoint-mil.us", "sharepoint.cn")
 }
 
 // isUnder reports whether host is one of the names or below one.

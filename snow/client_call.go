@@ -32,7 +32,9 @@ type call struct {
 	method string
 	url    *url.URL
 	body   []byte
-	bot    bool // of the Bot Integration API, which wants Message Auth
+	bot    bool  // of the Bot Integration API, which wants Message Auth
+	file   bool  // what is asked for is not JSON
+	limit  int64 // bytes of a file
 }
 
 // An answer is what the instance said, whatever the status.
@@ -45,7 +47,11 @@ type answer struct {
 // exchange makes a call under the current token, and once more under a new one when that is refused. The error is a
 // *Error; an answer with any status is none.
 func (c *Client) exchange(ctx context.Context, k call) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	timeout := c.timeout
+	if k.file {
+		timeout = mediaTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	began := c.now()
 	access, err := c.login.token(ctx)
@@ -81,7 +87,9 @@ func (c *Client) send(ctx context.Context, k call, access string) (answer, error
 	if err != nil {
 		return answer{}, &Error{Op: k.op, Err: errBroken}
 	}
-	r.Header.Set("Accept", "application/json")
+	if !k.file {
+		r.Header.Set("Accept", "application/json")
+	}
 	r.Header.Set("Authorization", "Bearer "+access)
 	if k.body != nil {
 		r.Header.Set("Content-Type", "application/json")
@@ -94,17 +102,34 @@ func (c *Client) send(ctx context.Context, k call, access string) (answer, error
 		return answer{}, &Error{Op: k.op, Written: written.Load(), Err: exchangeError(ctx, err)}
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	limit := int64(maxAnswer)
+	if k.file && resp.StatusCode/100 == 2 {
+		limit = k.limit
+	}
+	data, err := readBody(resp, limit)
 	if resp.StatusCode/100 == 2 {
 		// Half an answer does not say whether the instance agreed.
-		if err == nil && len(data) > maxAnswer {
-			err = errTooLong
-		}
 		if err != nil {
 			return answer{}, &Error{Op: k.op, Written: true, Err: exchangeError(ctx, err)}
 		}
 	}
 	return answer{resp.StatusCode, resp.Header, data}, nil
+}
+
+// readBody reads an answer, or of a longer one limit bytes at most. What it says of its length is believed only when that is too long.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	switch n := resp.ContentLength; {
+	case n > limit && resp.StatusCode/100 == 2:
+		return nil, errTooLong
+	case n > 0:
+		b.Grow(int(min(n, limit)) + bytes.MinRead) // so that nothing is copied
+	}
+	_, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	if err == nil && int64(b.Len()) > limit {
+		err = errTooLong
+	}
+	return b.Bytes(), err
 }
 
 // exchangeError returns the cause of a failed exchange without what the transport says around it: a *url.Error

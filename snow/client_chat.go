@@ -49,6 +49,24 @@ type Words struct {
 	Text      string
 	// Selected says that Text is the value of a chosen option, and not to be interpreted.
 	Selected bool
+	// Attachment is a file that the employee sent. Text may be empty then.
+	Attachment *Attachment
+}
+
+// An Attachment is a file that the instance is to fetch. It does so only where the host of URL is one of its trusted media domains
+// (sys_cs_provider_application), and tells nobody when it is not. What it has fetched it scans for viruses.
+type Attachment struct {
+	ContentType string
+	Name        string
+	URL         string // absolute; whoever has it has the file, so it should end soon
+	ClientID    string // clientAttachmentId; may be empty
+}
+
+func (a *Attachment) wire() *botAttachment {
+	if a == nil {
+		return nil
+	}
+	return &botAttachment{a.ContentType, a.Name, a.URL, a.ClientID}
 }
 
 // A HistoryLine is one message of the transcript. At may be zero, which stands for now.
@@ -99,7 +117,9 @@ func (c *Client) RequestAgent(ctx context.Context, chat Chat, r AgentRequest) er
 func (c *Client) Say(ctx context.Context, chat Chat, w Words) error {
 	return c.post(ctx, "message", chat, botRequest{
 		RequestID: w.RequestID,
-		Message:   &botMessage{Text: w.Text, Typed: !w.Selected, ClientMessageID: w.MessageID},
+		Message: &botMessage{
+			Text: w.Text, Typed: !w.Selected, ClientMessageID: w.MessageID, Attachment: w.Attachment.wire(),
+		},
 	})
 }
 

@@ -14,6 +14,12 @@ var (
 	// ErrNotEnabled means that the instance does not take delivery receipts: it is too old for UPDATE_MESSAGES, or
 	// its property third_party_chat is off. Asking again is of no use until an administrator changes that.
 	ErrNotEnabled = errors.New("not enabled on the instance")
+	// ErrNotMedia means that an address is not that of a file of the instance, so that it was not called; see [Client.IsMedia].
+	ErrNotMedia = errors.New("not a file of the instance")
+	// ErrMediaGone means that the instance has no such file, or hides it from us.
+	ErrMediaGone = errors.New("the file is not there")
+	// ErrMediaTooLarge means that a file has more bytes than asked for.
+	ErrMediaTooLarge = errors.New("the file is too large")
 )
 
 // opToken is the Op of an error that happened before the call itself: no token could be had.
@@ -24,12 +30,12 @@ const opToken = "token"
 // An error whose Op is "token" comes from the login that a call needs. The call itself was not sent, so that
 // nothing has happened, whatever the status; Written is false.
 type Error struct {
-	Op         string // "agent", "message", "end", "typing", "report", "history", "token", "user", "incident", …
+	Op         string // "agent", "message", "end", "typing", "report", "history", "token", "user", "incident", "media", …
 	StatusCode int    // 0 when there was no answer
 	// Refused reports an answer whose JSON said "status": "failure" under a 2xx, or under any status that nobody could
 	// be found to take the chat: the instance took the request and said no.
 	Refused bool
-	// NotJSON reports a 2xx with a page instead of JSON: the instance sleeps, is upgraded, or asks for a login.
+	// NotJSON reports a 2xx with a page instead of JSON or of a file: the instance sleeps, is upgraded, or asks for a login.
 	NotJSON bool
 	// RetryAfter is how long the instance asks us to wait, at most 24 hours; 0 when it does not say.
 	RetryAfter time.Duration

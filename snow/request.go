@@ -40,11 +40,20 @@ type botRequest struct {
 	Timezone         string            `json:"timezone,omitempty"`
 }
 
-// A botMessage has no attachment field: even an empty one loses the message before release 3.14.2 of the Store app.
+// A botMessage without a file has no attachment field: even an empty one loses the message before release 3.14.2 of the Store app.
 type botMessage struct {
-	Text            string `json:"text"`
-	Typed           bool   `json:"typed"`
-	ClientMessageID string `json:"clientMessageId,omitempty"`
+	Text            string         `json:"text"`
+	Typed           bool           `json:"typed"`
+	ClientMessageID string         `json:"clientMessageId,omitempty"`
+	Attachment      *botAttachment `json:"attachment,omitempty"`
+}
+
+// A botAttachment has no headers field: the instance would send what is in it back in clear, with every post.
+type botAttachment struct {
+	ContentType        string `json:"contentType"`
+	FileName           string `json:"fileName"`
+	URL                string `json:"url"`
+	ClientAttachmentID string `json:"clientAttachmentId,omitempty"`
 }
 
 type botReceipt struct {
