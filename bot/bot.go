@@ -97,6 +97,7 @@ type Bot struct {
 	now     func() time.Time
 
 	lostSettles func() int
+	unsettled   unsettled
 
 	ticksUntil atomic.Int64 // Unix nanoseconds until which no ticks are sent
 	told       atomic.Bool  // somebody may have been told of an outage, and not of its end

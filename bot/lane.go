@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"snowbot/snow"
 	"snowbot/store"
 )
 
@@ -79,7 +77,13 @@ func (b *Bot) work(ctx context.Context, d store.Direction) error {
 
 // receive takes in a lane that was claimed, and handles what may go on now: that lane, or a more urgent one.
 func (b *Bot) receive(taking context.Context, l *store.Lease, claimed time.Time) {
+	x := b.unsettled.recall(l)
+	l.Lapsed = l.Lapsed && x == nil // nothing is sent again
 	c := b.claim(context.WithoutCancel(taking), l, claimed)
+	if x != nil {
+		b.conclude(context.WithoutCancel(taking), c, x)
+		return
+	}
 	if c.host == nil {
 		b.handle(context.WithoutCancel(taking), c)
 		return
@@ -186,7 +190,7 @@ func (b *Bot) follow(taking context.Context, c *claim, course course) {
 		}
 		b.handle(ctx, c)
 	case giveUp:
-		b.conclude(ctx, c, b.held(c), nil, decision{fate: never, why: failTooOld})
+		b.conclude(ctx, c, &conclusion{sent: b.held(c), v: decision{fate: never, why: failTooOld}})
 	default:
 		b.release(ctx, c)
 	}
@@ -242,7 +246,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 	if to == store.ToTeams && b.rules.neverRepeats(&d) {
 		if d.Begun {
 			b.room.finish(c, 0, errNoCall)
-			b.conclude(ctx, c, b.held(c), errBegun, decision{fate: never, why: failUnclear})
+			b.conclude(ctx, c, &conclusion{sent: b.held(c), err: errBegun, v: decision{fate: never, why: failUnclear}})
 			return
 		}
 		beginning, cancel := context.WithTimeout(ctx, settleLimit)
@@ -265,7 +269,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 		b.room.finish(c, call.teams, health(err, call.made))
 	}
 	v := b.rules.judge(to, c.known(d), c.state, err, b.now())
-	b.conclude(ctx, c, sent, err, v)
+	b.conclude(ctx, c, &conclusion{sent: sent, err: err, v: v})
 }
 
 // errBegun is a send that was begun before a restart, under the policy that nothing is sent twice.
@@ -279,76 +283,7 @@ func (c *claim) known(d store.Delivery) store.Delivery {
 	return d
 }
 
-// conclude settles a claim of which the first deliveries were sent, or were not.
-func (b *Bot) conclude(ctx context.Context, c *claim, sent []*sentEvent, err error, v decision) {
-	l, d, to, now := c.lease, c.lease.Deliveries[0], c.lease.Lane.Direction, b.now()
-	log := func() *slog.Logger { return b.log.With("delivery", d.ID, "kind", d.Kind, "lane", l.Lane.String()) }
-	sort, _ := classify(to, err)
-	unsure := sort.fate == unclear
-	merged := to == store.ToTeams && len(sent) > 1
-	split := merged && unsure
-	if merged && v.fate == never && !v.why.shutOut() && !unsure {
-		v, split = decision{fate: again, at: now}, true // perhaps only one of them is refused
-	}
-	var r store.Result
-	var evs events
-	if v.fate == done {
-		r.Done = len(sent)
-		for _, e := range sent {
-			if b.changes(c.state, e) {
-				evs = append(evs, e)
-			}
-			b.metrics.delivered(to, e.delivery.Kind, v, now.Sub(e.delivery.Accepted))
-		}
-	} else {
-		if r.Outcome = string(v.why); err != nil {
-			r.Outcome = outcomeText(to, err)
-		}
-		if split {
-			evs = append(evs, apartEvent{N: len(sent), Unclear: sort.once})
-		}
-		b.metrics.delivered(to, d.Kind, v, now.Sub(d.Accepted))
-	}
-	switch v.fate {
-	case never:
-		log().Warn("delivery given up", "why", v.why, "attempts", d.Failed+1, "err", err)
-		r.Next, r.Reason = store.Bury, string(v.why)
-		evs = append(evs, &failedEvent{to: to, delivery: d, body: sent[0].body, why: v.why})
-		if split { // the others are sent again without it
-			b.metrics.repeats("unclear outcome", len(sent)-1)
-		}
-	case again:
-		log().Info("delivery will be tried again", "at", v.at, "attempts", d.Failed+1, "err", err)
-		r.Next, r.At = store.Again, v.at
-		if unsure && to == store.ToTeams {
-			b.metrics.repeats("unclear outcome", len(sent))
-		}
-		if se := (*snow.Error)(nil); to == store.ToServiceNow && errors.As(err, &se) && v.at.Sub(d.Accepted) > b.rules.OutageAfter {
-			b.told.Store(true)
-			evs = append(evs, outageEvent{d.ID})
-		}
-	}
-	if recent, busy := b.room.recent(c); recent != nil && (busy || len(evs) > 0) {
-		evs = append(evs, pacedEvent{recent})
-	}
-	var ev event
-	if len(evs) > 0 {
-		ev = evs
-	}
-	limit := settleLimit
-	if v.fate == done || unsure {
-		limit = settleSent
-	}
-	settling, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if err := b.settle(settling, l, r, ev); err != nil { // the lease runs out and the delivery is repeated
-		log().Error("cannot settle delivery; it will be repeated", "err", err)
-		if v.fate == done && to == store.ToTeams {
-			b.metrics.repeats("settle failed", len(sent))
-		}
-	}
-}
-
+// settle ends a lease, with an event of its conversation unless that is nil.
 func (b *Bot) settle(ctx context.Context, l *store.Lease, r store.Result, ev event) error {
 	if ev == nil {
 		return b.store.Settle(ctx, l, r, nil)
@@ -363,7 +298,7 @@ func (b *Bot) settle(ctx context.Context, l *store.Lease, r store.Result, ev eve
 	err := b.store.Settle(ctx, l, r, again)
 	var taken *store.KeyTakenError
 	if errors.As(err, &taken) { // the bot asked for an agent for somebody who has one in another conversation
-		ev.(events).elsewhere()
+		ev = ev.(events).elsewhere()
 		err = b.store.Settle(ctx, l, r, again)
 	}
 	if err == nil {

@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"slices"
+
 	"snowbot/adapter"
 	"snowbot/store"
 )
@@ -123,6 +125,8 @@ const (
 	failNobody   failure = "nobody there"
 	failOver     failure = "session over"
 	failBroken   failure = "not readable"
+	// failUnsettled is what could not be kept of a send, whatever became of it.
+	failUnsettled failure = "not settled"
 )
 
 // shutOut reports whether the conversation is closed to us until the employee or an admin does something.
@@ -154,7 +158,7 @@ func (e *failedEvent) apply(c *change) {
 			c.end(ending{reason: NoAgents, text: t.Say(TextNoticeNoAgents), ticket: true})
 			return
 		}
-		c.end(ending{reason: Failed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld, ticket: true})
+		c.end(ending{reason: Failed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld || e.why == failUnsettled, ticket: true})
 	case kindWords:
 		c.undelivered(id, e.body.Text, e.why)
 	case kindRemark:
@@ -302,13 +306,17 @@ func (e events) apply(c *change) {
 	}
 }
 
-// elsewhere notes that the person who is to be escalated has a session in another conversation.
-func (e events) elsewhere() {
-	for _, ev := range e {
+// elsewhere returns the events as they are when the person who is to be escalated has a session in another conversation.
+func (e events) elsewhere() events {
+	out := slices.Clone(e)
+	for i, ev := range out {
 		if s, ok := ev.(*sentEvent); ok && s.ask != nil {
-			s.ask.elsewhere = true
+			s, ask := *s, *s.ask
+			ask.elsewhere, s.ask = true, &ask
+			out[i] = &s
 		}
 	}
+	return out
 }
 
 // raw is that of the first one: the others come of it.
