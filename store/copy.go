@@ -45,8 +45,8 @@ var ErrNotEmpty = errors.New("the target is not empty, and no unfinished copy of
 // it meanwhile. Ranges of ids go from after one, without it, to the last, with it; an empty last is no bound.
 type Copyable interface {
 	Store
-	// Size counts conversations and dead letters.
-	Size(ctx context.Context) (conversations, letters int, err error)
+	// Size counts conversations, dead letters and files.
+	Size(ctx context.Context) (n int, err error)
 	// MaskKey is the key behind Mask.
 	MaskKey() []byte
 	// Dump returns up to limit conversations that come after an id, in the byte order of their ids, without the events
@@ -54,6 +54,9 @@ type Copyable interface {
 	Dump(ctx context.Context, after string, limit int, now time.Time) ([]Whole, error)
 	// DumpLetters does so for dead letters.
 	DumpLetters(ctx context.Context, after string, limit int) ([]DeadLetter, error)
+
+	// FileIDs returns up to limit ids of files that come after one, in their byte order. Some may have expired.
+	FileIDs(ctx context.Context, after string, limit int) ([]string, error)
 
 	// BeginCopy makes an empty store the target of a copy, with the source's key behind Mask, and does nothing to one
 	// that is so already. Until EndCopy it opens for nothing else. [ErrNotEmpty].
@@ -75,12 +78,12 @@ func CopyName(maskKey []byte) string {
 // copySlice is how many conversations or dead letters are copied in one commit.
 const copySlice = 100
 
-// Copy copies everything to an empty store: conversations with their lanes in order, transcripts, keys, event ids and
-// dead letters. What was copied is read back and compared. A copy that was broken off is gone on with by calling Copy
-// again: what is there already is compared, and what differs is copied anew. Progress is told how many conversations and
-// dead letters are done, and how many there are.
+// Copy copies everything to an empty store: conversations with their lanes in order, transcripts, keys, event ids,
+// dead letters and files that have not expired. What was copied is read back and compared. A copy that was broken off is gone on with by calling Copy
+// again: what is there already is compared, and what differs is copied anew. Progress is told how many conversations,
+// dead letters and files are done, and how many there are.
 func Copy(ctx context.Context, from, to Copyable, progress func(done, all int)) error {
-	conversations, letters, err := from.Size(ctx)
+	size, err := from.Size(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,7 +94,7 @@ func Copy(ctx context.Context, from, to Copyable, progress func(done, all int)) 
 	told := func(n int) {
 		done += n
 		if progress != nil {
-			progress(done, max(done, conversations+letters))
+			progress(done, max(done, size))
 		}
 	}
 	err = copyAll(copying[Whole]{
@@ -116,7 +119,61 @@ func Copy(ctx context.Context, from, to Copyable, progress func(done, all int)) 
 	if err != nil {
 		return fmt.Errorf("copy dead letters: %w", err)
 	}
+	if err := copyFiles(ctx, from, to, told); err != nil {
+		return fmt.Errorf("copy files: %w", err)
+	}
 	return to.EndCopy(ctx)
+}
+
+// copyFiles copies files one by one, since each is large. What the target has of a conversation that is not as it was
+// went when that was copied anew.
+func copyFiles(ctx context.Context, from, to Copyable, told func(n int)) error {
+	for after := ""; ; {
+		ids, err := from.FileIDs(ctx, after, copySlice)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := copyFile(ctx, from, to, id); err != nil {
+				return err
+			}
+			told(1)
+		}
+		if len(ids) < copySlice {
+			return nil
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// copyFile copies a file, unless it expires meanwhile.
+func copyFile(ctx context.Context, from, to Copyable, id string) error {
+	f, err := from.File(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for written := false; ; written = true {
+		have, err := to.File(ctx, id)
+		switch {
+		case err == nil && have.equal(&f), written && errors.Is(err, ErrNotFound) && !time.Now().Before(f.Expires):
+			return nil
+		case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrWrongKey):
+			return err
+		case written:
+			return fmt.Errorf("what was written as %s reads differently", id)
+		}
+		if err := to.PutFile(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *File) equal(g *File) bool {
+	return f.ID == g.ID && f.Conversation == g.Conversation && f.Expires.Equal(g.Expires) && f.Name == g.Name &&
+		f.ContentType == g.ContentType && bytes.Equal(f.Data, g.Data)
 }
 
 // copying is how one kind of thing is copied.

@@ -108,6 +108,11 @@ func (k *Keyring) AppendSeal(dst []byte, name string, plaintext []byte) []byte {
 
 // Open returns the plaintext of a value sealed under the same name by one of the keys, or ErrWrongKey.
 func (k *Keyring) Open(name string, sealed []byte) ([]byte, error) {
+	return k.AppendOpen(nil, name, sealed)
+}
+
+// AppendOpen appends the plaintext to dst, which must not overlap the sealed value.
+func (k *Keyring) AppendOpen(dst []byte, name string, sealed []byte) ([]byte, error) {
 	id, ok := SealedBy(sealed)
 	if !ok || len(sealed) < SealOverhead {
 		return nil, ErrWrongKey
@@ -117,7 +122,7 @@ func (k *Keyring) Open(name string, sealed []byte) ([]byte, error) {
 		if key.id != id {
 			continue
 		}
-		if plaintext, err := key.cipher.open(nonce, ciphertext, []byte(name)); err == nil {
+		if plaintext, err := key.cipher.open(dst, nonce, ciphertext, []byte(name)); err == nil {
 			return plaintext, nil
 		}
 	}

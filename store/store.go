@@ -16,15 +16,15 @@
 //
 // # Secrecy
 //
-// Record.Data, Delivery.Body, Line.Data and DeadLetter bodies are sealed at rest with a [Keyring],
-// bound to their logical name ([RecordName], [DeliveryName], [LineName]), so that a value copied
-// elsewhere does not open. Everything else is kept in clear and must therefore hold ids only: no
+// Record.Data, Delivery.Body, Line.Data, DeadLetter bodies and everything of a [File] that a person
+// gave are sealed at rest with a [Keyring], bound to their logical name ([RecordName], [DeliveryName],
+// [LineName], [FileName]), so that a value copied elsewhere does not open. Everything else is kept in clear and must therefore hold ids only: no
 // names, no addresses, no words.
 //
 // # Values
 //
 // Ids, keys and the other clear strings are at most [MaxString] bytes of valid UTF-8 without NUL
-// bytes; sealed values are at most [MaxData] bytes. Times come back in UTC, to the microsecond.
+// bytes; sealed values are at most [MaxData] bytes, the data of files [MaxFile]. Times come back in UTC, to the microsecond.
 package store
 
 import (
@@ -37,7 +37,7 @@ import (
 
 // Errors that callers branch on.
 var (
-	// ErrNotFound means that there is no such record, key or dead letter.
+	// ErrNotFound means that there is no such record, key, dead letter or file.
 	ErrNotFound = errors.New("not found")
 	// ErrEmpty means that no lane of the direction has a delivery that is due.
 	ErrEmpty = errors.New("nothing due")
@@ -283,7 +283,9 @@ type Limits struct {
 type Stats struct {
 	Waiting     map[Direction]int // deliveries in lanes
 	DeadLetters int
-	Live        int // records with a status
+	Live        int   // records with a status
+	Files       int   // until Prune removes them
+	FileBytes   int64 // of their data
 }
 
 // A Store keeps conversations. Each method is atomic, and safe for concurrent use. A context that
@@ -349,7 +351,19 @@ type Store interface {
 	// Discard removes a dead letter. ErrNotFound if there is none.
 	Discard(ctx context.Context, id string) error
 
-	// Erase removes every record of a person (a masked name), with all rows of those conversations,
+	// PutFile keeps a file until it expires, and replaces the one with the same ID, if there is one; until it
+	// returns, that one is there. ErrNotFound means that there is no such conversation, so that what is under way
+	// for somebody who was erased does not come back. What [File.Check] refuses is another error.
+	PutFile(ctx context.Context, f File) error
+
+	// ExtendFile sets anew when a file expires, without its data being written again. ErrNotFound if there is none, or
+	// if it has expired.
+	ExtendFile(ctx context.Context, id string, expires time.Time) error
+
+	// File returns a file. ErrNotFound if there is none, or if it has expired; ErrWrongKey if any of it is damaged.
+	File(ctx context.Context, id string) (File, error)
+
+	// Erase removes every record of a person (a masked name), with all rows and files of those conversations,
 	// and returns how many conversations there were.
 	Erase(ctx context.Context, person string) (int, error)
 
@@ -357,8 +371,8 @@ type Store interface {
 	// record is consistent with its transcript; f may call the store.
 	Export(ctx context.Context, person string, f func(Record, []Line) error) error
 
-	// Prune removes a slice of what is older than the limits, and of event ids that need not be
-	// recognised any more. It reports whether there may be more.
+	// Prune removes a slice of what is older than the limits, of event ids that need not be recognised
+	// any more, and of files that have expired. It reports whether there may be more.
 	Prune(ctx context.Context, l Limits) (more bool, err error)
 
 	// Rekey seals a slice of what older keys sealed with the first key of the keyring. It reports whether

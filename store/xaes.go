@@ -65,11 +65,11 @@ func (x *xaes) seal(dst, nonce, plaintext, data []byte) ([]byte, error) {
 	return gcm.Seal(dst, nonce[12:xaesNonceSize], plaintext, data), nil
 }
 
-// open returns the plaintext of what seal made.
-func (x *xaes) open(nonce, sealed, data []byte) ([]byte, error) {
+// open appends the plaintext of what seal made to dst.
+func (x *xaes) open(dst, nonce, sealed, data []byte) ([]byte, error) {
 	gcm, err := x.aead(nonce)
 	if err != nil {
 		return nil, err
 	}
-	return gcm.Open(nil, nonce[12:xaesNonceSize], sealed, data)
+	return gcm.Open(dst, nonce[12:xaesNonceSize], sealed, data)
 }

@@ -28,7 +28,7 @@ func TestXAESMatchesTheSpecification(t *testing.T) {
 			if got := hex.EncodeToString(sealed); got != tt.want || err != nil {
 				t.Errorf("seal = %s, %v, want %s", got, err, tt.want)
 			}
-			plain, err := x.open(nonce, sealed, []byte(tt.data))
+			plain, err := x.open(nil, nonce, sealed, []byte(tt.data))
 			if string(plain) != "XAES-256-GCM" || err != nil {
 				t.Errorf("open = %q, %v", plain, err)
 			}

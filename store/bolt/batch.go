@@ -21,11 +21,13 @@ const (
 	bucketEvents     = "events"
 	bucketLines      = "lines"
 	bucketLetters    = "letters"
+	bucketFiles      = "files"
+	bucketParts      = "parts"
 )
 
 // buckets are those of one transaction.
 type buckets struct {
-	meta, records, keys, people, live, timers, ages, deliveries, events, lines, letters *bbolt.Bucket
+	meta, records, keys, people, live, timers, ages, deliveries, events, lines, letters, files, parts *bbolt.Bucket
 }
 
 func bucketsOf(tx *bbolt.Tx) buckets {
@@ -34,7 +36,7 @@ func bucketsOf(tx *bbolt.Tx) buckets {
 		meta: get(bucketMeta), records: get(bucketRecords), keys: get(bucketKeys), people: get(bucketPeople),
 		live: get(bucketLive), timers: get(bucketTimers), ages: get(bucketAges),
 		deliveries: get(bucketDeliveries), events: get(bucketEvents), lines: get(bucketLines),
-		letters: get(bucketLetters),
+		letters: get(bucketLetters), files: get(bucketFiles), parts: get(bucketParts),
 	}
 }
 
@@ -53,6 +55,9 @@ type batch struct {
 	due         []timerChange
 	moreLetters int // changes of the counts
 	moreLive    int
+	moreFiles   int
+
+	moreFileBytes int64
 }
 
 func newBatch(s *Store, tx *bbolt.Tx) *batch {
@@ -157,6 +162,8 @@ func (b *batch) publish() {
 	}
 	s.letters += b.moreLetters
 	s.live += b.moreLive
+	s.files += b.moreFiles
+	s.fileBytes += b.moreFileBytes
 }
 
 // key8 is a number as a key.

@@ -35,10 +35,18 @@
 //	events      per six hours of expiry: the older event ids of conversations with many
 //	lines       in the order of commits, each with the key of the conversation's line before it
 //	letters     dead letters by id
+//	files       id -> conversation, time of expiry, mark, sealed head
+//	parts       mark and number -> sealed part of a file's data
 //
 // Deliveries and lines are written at the end of their buckets and event ids stay with the record while
 // they are few, so that a commit touches few pages beside one for each record. Event ids in buckets leave
 // by the bucket.
+//
+// # Files
+//
+// What people send to each other is up to ten megabytes, and the other calls must not wait for that: its parts go
+// into several commits, at most a quarter of a megabyte into each, and the last one makes the file visible. Parts that
+// belong to no file, after a crash, are removed when the file is opened. The pages of files that are gone are used again.
 package bolt
 
 import (
@@ -107,6 +115,7 @@ type Store struct {
 	kick   chan struct{} // there is something to commit
 	ended  chan struct{} // the committer has ended
 	failed chan struct{}
+	filing chan struct{} // has a member while a slice of a file is being committed
 
 	mu      sync.Mutex // guards what follows
 	queue   []*call
@@ -118,6 +127,9 @@ type Store struct {
 	letters int
 	live    int
 	tokens  uint64 // the last lease's
+	files   int
+
+	fileBytes int64
 }
 
 var _ store.Store = (*Store)(nil)
@@ -163,7 +175,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, keys: o.Keys, clock: o.Now, log: o.Log, fatal: o.Fatal,
-		kick: make(chan struct{}, 1), ended: make(chan struct{}), failed: make(chan struct{}),
+		kick: make(chan struct{}, 1), ended: make(chan struct{}), failed: make(chan struct{}), filing: make(chan struct{}, 1),
 		index: newIndex(), timers: newTimers(), tokens: rand.Uint64() >> 1,
 	}
 	s.opened = s.reading()
@@ -210,7 +222,7 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	if err := s.usable(ctx); err != nil {
 		return store.Stats{}, err
 	}
-	st := store.Stats{Waiting: map[store.Direction]int{}, DeadLetters: s.letters, Live: s.live}
+	st := store.Stats{Waiting: map[store.Direction]int{}, DeadLetters: s.letters, Live: s.live, Files: s.files, FileBytes: s.fileBytes}
 	for to := toTeams; to < lanecodes; to++ {
 		st.Waiting[to.direction()] = s.index.waiting[to]
 	}

@@ -318,6 +318,41 @@ func decodeLetter(row []byte) (*letter, error) {
 	return r, nil
 }
 
+// file is a row of the files bucket. Its data is in the parts bucket, under its mark.
+type file struct {
+	expires      int64
+	size         uint64 // of the data
+	mark         store.FileMark
+	conversation string
+	sealed       []byte // the head; of a row that was read valid as long as the transaction
+}
+
+func (r *file) row() []byte {
+	e := make(encoder, 0, 64+len(r.conversation)+len(r.sealed))
+	e.uint(rowLayout)
+	e.int(r.expires)
+	e.uint(r.size)
+	e = append(e, r.mark[:]...)
+	e.string(r.conversation)
+	return append(e, r.sealed...)
+}
+
+func decodeFile(row []byte) (*file, error) {
+	d := newDecoder(row)
+	r := &file{expires: d.int(), size: d.uint()}
+	if r.size > store.MaxFile {
+		d.fail()
+	}
+	if n := copy(r.mark[:], d.rest); n < len(r.mark) {
+		d.fail()
+	} else {
+		d.rest = d.rest[n:]
+	}
+	r.conversation = d.string()
+	r.sealed = d.rest
+	return r, d.err()
+}
+
 // line is a row of the lines bucket. The lines of a conversation are a chain from the last backwards.
 type line struct {
 	no     uint64 // of the conversation

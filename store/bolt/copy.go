@@ -21,15 +21,15 @@ const keyCopying = "copying"
 var errCopying = errors.New("it is an unfinished copy: repeat the store copy that made it")
 
 // Size implements store.Copyable.
-func (s *Store) Size(ctx context.Context) (conversations, letters int, err error) {
+func (s *Store) Size(ctx context.Context) (n int, err error) {
 	if err := s.check(ctx); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	err = s.view(func(b buckets) error {
-		conversations, letters = b.records.Stats().KeyN, b.letters.Stats().KeyN
+		n = b.records.Stats().KeyN + b.letters.Stats().KeyN + b.files.Stats().KeyN
 		return nil
 	})
-	return conversations, letters, err
+	return n, err
 }
 
 // MaskKey implements store.Copyable.
@@ -175,6 +175,11 @@ func (s *Store) Restore(ctx context.Context, after, last string, all []store.Who
 		for c, k := seekAfter(b.records, after); k != nil && (last == "" || string(k) <= last); k, _ = c.Next() {
 			gone = append(gone, string(k))
 		}
+		files, err := b.filesOf(gone) // which are copied after all conversations
+		if err != nil {
+			return err
+		}
+		b.dropFiles(files)
 		for _, id := range gone {
 			r, err := b.record(id)
 			if err != nil {

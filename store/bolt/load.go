@@ -14,7 +14,7 @@ import (
 )
 
 // format is the number of the layout of the file. A file with a higher one is refused.
-const format = 2
+const format = 3
 
 // Keys of the meta bucket, beside keyLetters.
 const (
@@ -54,6 +54,9 @@ func (s *Store) load(path string, copying bool) (err error) {
 		if err := s.loadTimers(b); err != nil {
 			return damaged(path, err)
 		}
+		if err := s.loadFiles(b); err != nil {
+			return damaged(path, err)
+		}
 		heads, err := s.loadLanes(b)
 		if err != nil {
 			return damaged(path, err)
@@ -79,6 +82,9 @@ func prepare(tx *bbolt.Tx, path string) error {
 			return fmt.Errorf("%s was written by a newer snowbot (format %d, this one knows %d): install that version again, or restore a backup made before it", path, f, format)
 		}
 		if f < format { // rows of older layouts can be read
+			if err := makeBuckets(tx); err != nil {
+				return err
+			}
 			return meta.Put([]byte(keyFormat), binary.AppendUvarint(nil, format))
 		}
 		return nil
@@ -86,15 +92,23 @@ func prepare(tx *bbolt.Tx, path string) error {
 	if k, _ := tx.Cursor().First(); k != nil {
 		return fmt.Errorf("%s is a bbolt file of another program: set another path", path)
 	}
+	if err := makeBuckets(tx); err != nil {
+		return err
+	}
+	return tx.Bucket([]byte(bucketMeta)).Put([]byte(keyFormat), binary.AppendUvarint(nil, format))
+}
+
+// makeBuckets makes those that are not there.
+func makeBuckets(tx *bbolt.Tx) error {
 	for _, name := range []string{
 		bucketMeta, bucketRecords, bucketKeys, bucketPeople, bucketLive, bucketTimers, bucketAges,
-		bucketDeliveries, bucketEvents, bucketLines, bucketLetters,
+		bucketDeliveries, bucketEvents, bucketLines, bucketLetters, bucketFiles, bucketParts,
 	} {
-		if _, err := tx.CreateBucket([]byte(name)); err != nil {
+		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 			return err
 		}
 	}
-	return tx.Bucket([]byte(bucketMeta)).Put([]byte(keyFormat), binary.AppendUvarint(nil, format))
+	return nil
 }
 
 // loadKeys checks that every key that may have sealed something here is at hand, and reads the key

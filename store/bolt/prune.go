@@ -29,9 +29,14 @@ func (s *Store) Erase(ctx context.Context, person string) (int, error) {
 		if len(conversations) == 0 {
 			return nil
 		}
+		files, err := b.filesOf(conversations)
+		if err != nil {
+			return err
+		}
 		if err := b.eraseLetters(conversations); err != nil {
 			return err
 		}
+		b.dropFiles(files)
 		for i, r := range rows {
 			if r == nil {
 				b.remove(b.people, personKey(person, conversations[i]))
@@ -114,9 +119,20 @@ func (s *Store) Prune(ctx context.Context, l store.Limits) (bool, error) {
 	if slice <= 0 {
 		slice = maxPage
 	}
+	if err := s.check(ctx); err != nil {
+		return false, err
+	}
+	expired, err := s.expiredFiles(min(slice, pruneFiles)) // not in the commit, which others wait for
+	if err != nil {
+		return false, err
+	}
 	more := false
-	err := s.do(ctx, func(b *batch) error {
-		more = b.dropEpoch()
+	err = s.do(ctx, func(b *batch) error {
+		if err := b.pruneFiles(expired); err != nil {
+			return err
+		}
+		more = len(expired) == min(slice, pruneFiles)
+		more = b.dropEpoch() || more
 		if !l.Lines.IsZero() {
 			more = b.pruneLines(micros(l.Lines), slice) || more
 		}
@@ -128,7 +144,11 @@ func (s *Store) Prune(ctx context.Context, l store.Limits) (bool, error) {
 			more = full || more
 		}
 		if !l.Conversations.IsZero() {
-			more = b.pruneConversations(micros(l.Conversations), slice) || more
+			full, err := b.pruneConversations(micros(l.Conversations), slice)
+			if err != nil {
+				return err
+			}
+			more = full || more
 		}
 		return nil
 	})
@@ -172,7 +192,7 @@ func (b *batch) pruneLetters(before int64, slice int) (bool, error) {
 
 // pruneConversations looks at a slice of the conversations that have not changed since a day that is
 // old enough, and removes those that nothing keeps.
-func (b *batch) pruneConversations(before int64, slice int) bool {
+func (b *batch) pruneConversations(before int64, slice int) (bool, error) {
 	type old struct {
 		id string
 		r  *record
@@ -204,10 +224,19 @@ func (b *batch) pruneConversations(before int64, slice int) bool {
 	if !full {
 		b.s.prune.after = nil
 	}
+	ids := make([]string, len(gone))
+	for i, o := range gone {
+		ids[i] = o.id
+	}
+	files, err := b.filesOf(ids)
+	if err != nil {
+		return false, err
+	}
+	b.dropFiles(files)
 	for _, o := range gone {
 		b.eraseConversation(o.id, o.r)
 	}
-	return full
+	return full, nil
 }
 
 // hasWork reports whether a conversation has deliveries or a lease that has not run out.

@@ -33,10 +33,13 @@ func (b *batch) rekeySlice() (more bool, err error) {
 	parts := []struct {
 		bucket *bbolt.Bucket
 		reseal func(key, row []byte) ([]change, error)
+		slice  int
 	}{
-		{b.records, b.resealRecord},
-		{b.deliveries, b.resealDelivery},
-		{b.letters, b.resealLetter},
+		{b.records, b.resealRecord, maxPage},
+		{b.deliveries, b.resealDelivery, maxPage},
+		{b.letters, b.resealLetter, maxPage},
+		{b.files, b.resealFile, maxPage},
+		{b.parts, b.resealPart, fileSlice},
 	}
 	if at.part == len(parts) {
 		b.dropOldKeys()
@@ -51,7 +54,7 @@ func (b *batch) rekeySlice() (more bool, err error) {
 		k, row = c.Next()
 	}
 	last := at.after
-	for n := 0; k != nil && n < maxPage && len(changes) < maxPage; k, row = c.Next() {
+	for n := 0; k != nil && n < part.slice && len(changes) < part.slice; k, row = c.Next() {
 		n++
 		more, err := part.reseal(k, row)
 		if err != nil {

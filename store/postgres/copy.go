@@ -21,7 +21,7 @@ const (
 	sqlMarkCopy   = `INSERT INTO meta (name, value) VALUES ('copying', convert_to($1, 'UTF8'))`
 	sqlUnmarkCopy = `DELETE FROM meta WHERE name = 'copying'`
 	sqlLockMeta   = `LOCK TABLE meta IN EXCLUSIVE MODE`
-	sqlSize       = `SELECT (SELECT count(*) FROM conversations), (SELECT count(*) FROM letters)`
+	sqlSize       = `SELECT (SELECT count(*) FROM conversations) + (SELECT count(*) FROM letters) + (SELECT count(*) FROM files)`
 	sqlAtWork     = `SELECT count(*) FROM replicas WHERE at > clock_timestamp() - $1::bigint * interval '1 second'`
 
 	sqlWholeRecords = `SELECT no, id, status, keys, people, due, updated, data, lines FROM conversations WHERE id > $1 ORDER BY id LIMIT $2`
@@ -48,14 +48,14 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 )
 
 // Size implements store.Copyable. It refuses a database that replicas work on.
-func (s *Store) Size(ctx context.Context) (conversations, letters int, err error) {
+func (s *Store) Size(ctx context.Context) (n int, err error) {
 	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		if err := idle(ctx, conn.QueryRow); err != nil {
 			return err
 		}
-		return conn.QueryRow(ctx, sqlSize).Scan(&conversations, &letters)
+		return conn.QueryRow(ctx, sqlSize).Scan(&n)
 	})
-	return conversations, letters, err
+	return n, err
 }
 
 // idle returns an error while replicas work on the database.

@@ -23,6 +23,12 @@
 // turn reads is read after its conversation was locked. Transactions that clash all the same, which may
 // happen over keys, are repeated.
 //
+// # Files
+//
+// The data of a file is written and read in parts, in one transaction, of which a replica has few under way at once: the
+// connections are there for the other calls too. A file refers to its conversation and a part to its file, so that
+// they go with these, also when a program erases or prunes them that is older than files are.
+//
 // # Time
 //
 // Everything that is decided by time is decided by the database's clock.
@@ -61,6 +67,7 @@ type Store struct {
 	member bool // it works beside the other replicas
 	pulse  pulse
 	rekey  rekeying
+	files  chan struct{} // a member for each file on its way
 
 	closed chan struct{} // Close was called
 	once   sync.Once
@@ -99,7 +106,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),
 		limit: o.StatementTimeout + 5*time.Second, hub: h, member: o.Replica,
-		closed: make(chan struct{}), done: make(chan struct{}),
+		files: make(chan struct{}, filesAtOnce), closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.load(ctx, o, c); err != nil {
 		pool.Close()

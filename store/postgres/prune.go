@@ -34,7 +34,12 @@ WHERE at < statement_timestamp() - $1::bigint * interval '1 second' ORDER BY at 
 WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))`
 	sqlPruneLetters = `DELETE FROM letters WHERE ctid = ANY (ARRAY (SELECT ctid FROM letters
 WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sqlPruneFiles = `DELETE FROM files WHERE ctid = ANY (ARRAY (SELECT ctid FROM files
+WHERE expires <= coalesce($1::timestamptz, statement_timestamp()) ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED))`
 )
+
+// pruneFiles is how many files one Prune removes at most, whose parts are many rows.
+const pruneFiles = 16
 
 // Erase implements store.Store.
 func (s *Store) Erase(ctx context.Context, person string) (n int, err error) {
@@ -99,9 +104,11 @@ func (s *Store) Prune(ctx context.Context, l store.Limits) (more bool, err error
 	err = s.transact(ctx, func(ctx context.Context, t *tx) error {
 		t.changed = true
 		counts := make([]int64, 4)
+		var files int64
 		t.ask(sqlNow, s.moment()).QueryRow(scanTime(&t.now))
 		t.ask(sqlPruneEvents, s.moment(), slice).Exec(scanCount(&counts[0]))
 		t.ask(sqlPruneCommits, tokensFor, slice).Exec(scanCount(&counts[1]))
+		t.ask(sqlPruneFiles, s.moment(), min(slice, pruneFiles)).Exec(scanCount(&files))
 		if !l.Lines.IsZero() {
 			t.ask(sqlPruneLines, toTime(l.Lines), slice).Exec(scanCount(&counts[2]))
 		}
@@ -111,7 +118,7 @@ func (s *Store) Prune(ctx context.Context, l store.Limits) (more bool, err error
 		if err := t.send(ctx); err != nil {
 			return err
 		}
-		more = false
+		more = files >= int64(min(slice, pruneFiles))
 		for _, n := range counts {
 			more = more || n >= int64(slice)
 		}

@@ -24,7 +24,8 @@ ORDER BY n DESC LIMIT $2`
 	sqlAllLines = `SELECT n, at, data FROM lines WHERE no = $1 ORDER BY n DESC LIMIT $2`
 	sqlOf       = `SELECT conversation FROM people WHERE person = $1 ORDER BY conversation`
 	sqlWaiting  = `SELECT direction, count(*) FROM deliveries GROUP BY direction`
-	sqlCounts   = `SELECT (SELECT count(*) FROM letters), (SELECT count(*) FROM conversations WHERE status <> '')`
+	sqlCounts   = `SELECT (SELECT count(*) FROM letters), (SELECT count(*) FROM conversations WHERE status <> ''),
+(SELECT count(*) FROM files), (SELECT coalesce(sum(size), 0) FROM files)`
 )
 
 func orNotFound(err error) error {
@@ -194,7 +195,7 @@ func (s *Store) Stats(ctx context.Context) (st store.Stats, err error) {
 		if err != nil {
 			return err
 		}
-		return conn.QueryRow(ctx, sqlCounts).Scan(&st.DeadLetters, &st.Live)
+		return conn.QueryRow(ctx, sqlCounts).Scan(&st.DeadLetters, &st.Live, &st.Files, &st.FileBytes)
 	})
 	return st, err
 }

@@ -34,7 +34,9 @@ WHERE c.id > $1 AND c.id <= $2 AND substring(l.data FROM 2 FOR 4) <> $3`
 	sqlLeftOver = `SELECT EXISTS (SELECT FROM conversations WHERE substring(data FROM 2 FOR 4) <> $1)
 OR EXISTS (SELECT FROM deliveries WHERE substring(body FROM 2 FOR 4) <> $1)
 OR EXISTS (SELECT FROM lines WHERE substring(data FROM 2 FOR 4) <> $1)
-OR EXISTS (SELECT FROM letters WHERE substring(body FROM 2 FOR 4) <> $1)`
+OR EXISTS (SELECT FROM letters WHERE substring(body FROM 2 FOR 4) <> $1)
+OR EXISTS (SELECT FROM files WHERE substring(head FROM 2 FOR 4) <> $1)
+OR EXISTS (SELECT FROM file_parts WHERE substring(data FROM 2 FOR 4) <> $1)`
 )
 
 // rekeySlice is how many rows are looked at in one call.
@@ -60,6 +62,8 @@ func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
 			last, err = s.resealConversations(ctx, t, next.after)
 		case 1:
 			last, err = s.resealLetters(ctx, t, next.after)
+		case 2:
+			last, err = s.resealFile(ctx, t, next.after)
 		default:
 			next.part = 0
 			more, err = s.dropOldKeys(ctx, t)

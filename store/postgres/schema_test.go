@@ -79,6 +79,7 @@ func TestMigration(t *testing.T) {
 		want := []string{
 			"03c7fddea7ddc37d20786a1853a4460824c68e7d0a3f381f3543076a3957d298",
 			"4dff97ad62179f5aa464084bfd1d1a5f60a61c41a30a62709fb8381693d99b65",
+			"837a60342c0cfea00355e02b08875f8f7e96e0b9a5e4a5a12793961cdb53cc51",
 		}
 		names, err := fs.Glob(published, "migrations/*.sql")
 		if err != nil || len(names) != len(want) {

@@ -29,11 +29,12 @@ var keepingCases = []testCase{
 		w.apply(t, "conversation-one", func(turn *store.Turn) {
 			turn.Move = []store.Move{{From: store.Held, To: store.ToServiceNow}}
 		})
+		w.put(t, store.File{ID: "file-one", Conversation: "conversation-one", Name: secret, ContentType: secret, Data: body})
 		if err := w.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
 		}
 		raw := w.h.Raw(t, w.opts)
-		if !contains(raw, "conversation-one") || !contains(raw, "delivery-one") {
+		if !contains(raw, "conversation-one") || !contains(raw, "delivery-one") || !contains(raw, "file-one") {
 			t.Fatal("the raw bytes do not even hold the ids: the harness does not show what is kept")
 		}
 		for n := 6; n <= len(secret); n++ { // nor any part worth having
@@ -63,6 +64,9 @@ var keepingCases = []testCase{
 	{"RekeyFreesTheOldKey", func(t *testing.T, w *world) {
 		w.busyConversation(t)
 		w.apply(t, "c1", func(turn *store.Turn) { turn.Bury = []store.DeadLetter{{Delivery: note("e1")}} })
+		for _, size := range []int{0, 1, store.FilePart, 40*store.FilePart + 1} { // more than a slice
+			w.put(t, file(size))
+		}
 		mask := w.Mask("x")
 		w.opts.Keys = keys(t, 2, 1)
 		w.reopen(t)
@@ -96,6 +100,9 @@ var keepingCases = []testCase{
 		w.unchangedButLetters(t, before)
 		same(t, "mask", w.Mask("x"), mask)
 		same(t, "lines", w.lines(t, "c2", 1), []string{"second key"})
+		for _, size := range []int{0, 1, store.FilePart, 40*store.FilePart + 1} {
+			w.has(t, file(size))
+		}
 		same(t, "event", string(w.letters(t, store.DeadLetterFilter{})[0].Delivery.Body), "body of e1")
 		w.opts.Keys = keys(t, 3, 2) // and again
 		w.reopen(t)

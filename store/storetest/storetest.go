@@ -53,6 +53,7 @@ func Run(t *testing.T, h Harness) {
 		{"People", peopleCases},
 		{"Prune", pruneCases},
 		{"Keeping", keepingCases},
+		{"Files", fileCases},
 		{"Model", modelCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
