@@ -51,7 +51,8 @@ type batch struct {
 	broken  error
 	buckets
 
-	lanes       map[laneKey]*lane // touched
+	lanes       map[laneKey]*lane  // touched
+	written     map[string]*record // records staged, by conversation; nil for those to be read again
 	due         []timerChange
 	moreLetters int // changes of the counts
 	moreLive    int
@@ -62,7 +63,7 @@ type batch struct {
 
 func newBatch(s *Store, tx *bbolt.Tx) *batch {
 	now := s.reading()
-	b := &batch{s: s, now: now.UTC(), moment: s.moment(now), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}}
+	b := &batch{s: s, now: now.UTC(), moment: s.moment(now), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}, written: map[string]*record{}}
 	for _, bucket := range []*bbolt.Bucket{b.deliveries, b.lines, b.letters} {
 		bucket.FillPercent = 0.9 // written at the end
 	}
@@ -71,7 +72,7 @@ func newBatch(s *Store, tx *bbolt.Tx) *batch {
 
 // put stages a row.
 func (b *batch) put(bucket *bbolt.Bucket, key, row []byte) {
-	b.changed = true
+	b.touch(bucket, key)
 	if err := bucket.Put(key, row); err != nil {
 		b.breaks(err)
 	}
@@ -79,9 +80,17 @@ func (b *batch) put(bucket *bbolt.Bucket, key, row []byte) {
 
 // remove stages the removal of a row, if there is one.
 func (b *batch) remove(bucket *bbolt.Bucket, key []byte) {
-	b.changed = true
+	b.touch(bucket, key)
 	if err := bucket.Delete(key); err != nil {
 		b.breaks(err)
+	}
+}
+
+// touch notes that a row is changed.
+func (b *batch) touch(bucket *bbolt.Bucket, key []byte) {
+	b.changed = true
+	if bucket == b.records {
+		b.written[string(key)] = nil
 	}
 }
 
@@ -138,14 +147,21 @@ func (b *batch) pop(l *lane, n int) {
 	}
 }
 
-// record returns the row of a conversation, or nil.
+// record returns the row of a conversation, or nil. It must not be edited.
 func (b *batch) record(conversation string) (*record, error) {
+	r, staged := b.written[conversation]
+	if !staged {
+		r = b.s.records.get(conversation)
+	}
+	if r != nil {
+		return r, nil
+	}
 	row := b.records.Get([]byte(conversation))
 	if row == nil {
 		return nil, nil
 	}
-	r, err := decodeRecord(row)
-	if err != nil {
+	var err error
+	if r, err = decodeRecord(row); err != nil {
 		return nil, fmt.Errorf("record of %s: %w", conversation, err)
 	}
 	return r, nil
@@ -160,6 +176,7 @@ func (b *batch) publish() {
 	for _, c := range b.due {
 		s.timers.set(c)
 	}
+	s.records.publish(b.written)
 	s.letters += b.moreLetters
 	s.live += b.moreLive
 	s.files += b.moreFiles

@@ -1,8 +1,10 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"snowbot/store"
@@ -137,6 +139,9 @@ type record struct {
 	keys     []string
 	people   []string
 	sealed   []byte // of a row that was read; valid as long as the transaction
+
+	opened bool // data is what sealed would be opened to, and sealed is not there; see recordCache
+	data   []byte
 }
 
 func (r *record) encode(keys *store.Keyring, id string, data []byte) []byte {
@@ -180,14 +185,17 @@ func decodeRecord(row []byte) (*record, error) {
 	return r, d.err()
 }
 
-// open returns the record as the contract has it.
+// open returns the record as the contract has it. Nothing in it is shared, so that it may be edited.
 func (r *record) open(keys *store.Keyring, id string) (store.Record, error) {
-	data, err := keys.Open(store.RecordName(id), r.sealed)
-	if err != nil {
-		return store.Record{}, err
+	data := bytes.Clone(r.data)
+	if !r.opened {
+		var err error
+		if data, err = keys.Open(store.RecordName(id), r.sealed); err != nil {
+			return store.Record{}, err
+		}
 	}
 	return store.Record{
-		ID: id, Status: r.status, Keys: r.keys, People: r.people,
+		ID: id, Status: r.status, Keys: slices.Clone(r.keys), People: slices.Clone(r.people),
 		Due: fromMicros(r.due), Updated: fromMicros(r.updated), Data: data,
 	}, nil
 }

@@ -38,41 +38,66 @@ func (s *Store) Apply(ctx context.Context, conversation string, ids []store.Even
 type arrival struct {
 	hashes []hash
 	keep   []time.Duration
-	first  map[hash]int // where each is, and its repeats are not
+	repeat []bool       // of one before it in the same call
+	first  map[hash]int // where each is, and its repeats are not; nil when they are few
 }
 
+// fewIDs is how many event ids are found faster one after the other than in a map.
+const fewIDs = 8
+
 func arrivalOf(ids []store.EventID) *arrival {
-	a := &arrival{
-		hashes: make([]hash, len(ids)), keep: make([]time.Duration, len(ids)), first: make(map[hash]int, len(ids)),
+	a := &arrival{hashes: make([]hash, 0, len(ids)), keep: make([]time.Duration, len(ids)), repeat: make([]bool, len(ids))}
+	if len(ids) > fewIDs {
+		a.first = make(map[hash]int, len(ids))
 	}
 	for i, id := range ids {
 		h := hashOf(id.Name)
-		a.hashes[i], a.keep[i] = h, id.Keep
+		a.keep[i] = id.Keep
 		if id.Keep <= 0 || id.Keep > store.KeepMax {
 			a.keep[i] = store.KeepMax
 		}
-		if _, repeat := a.first[h]; !repeat {
+		a.repeat[i] = a.find(&h) >= 0
+		a.hashes = append(a.hashes, h)
+		if a.first != nil && !a.repeat[i] {
 			a.first[h] = i
 		}
 	}
 	return a
 }
 
+// find returns where an id is for the first time, or -1.
+func (a *arrival) find(h *hash) int {
+	if a.first == nil {
+		for i := range a.hashes {
+			if a.hashes[i] == *h {
+				return i
+			}
+		}
+		return -1
+	}
+	if i, ok := a.first[*h]; ok {
+		return i
+	}
+	return -1
+}
+
 // fresh says of each id whether it is new, and how many are.
 func (a *arrival) fresh(b *batch, old *record) (fresh []bool, news int) {
 	fresh = make([]bool, len(a.hashes))
-	for _, i := range a.first {
-		fresh[i] = true
+	for i, repeat := range a.repeat {
+		if !repeat {
+			fresh[i] = true
+			news++
+		}
 	}
-	news = len(a.first)
 	if old == nil || news == 0 {
 		return fresh, news
 	}
 	now := seconds(b.now)
 	b.eachMarks(old, now, func(ms marks) {
-		for j := range ms.len() {
-			m := ms.at(j)
-			if i, ok := a.first[m.hash()]; ok && fresh[i] && m.expires() > now {
+		for ; len(ms) >= markSize; ms = ms[markSize:] {
+			m := (*mark)(ms)
+			if i := a.find((*hash)(m[:hashSize])); i >= 0 && fresh[i] && m.expires() > now {
 				fresh[i] = false
 				news--
 			}
@@ -143,8 +168,8 @@ func (ms marks) len() int      { return len(ms) / markSize }
 // current returns those that are not to be forgotten yet.
 func (ms marks) current(now int64) marks {
 	out := make(marks, 0, len(ms)+4*markSize)
-	for i := range ms.len() {
-		if m := ms.at(i); m.expires() > now {
+	for ; len(ms) >= markSize; ms = ms[markSize:] {
+		if m := (*mark)(ms); m.expires() > now {
 			out = append(out, m[:]...)
 		}
 	}

@@ -17,6 +17,9 @@ func (s *Store) Load(ctx context.Context, conversation string) (store.Record, er
 	if err := s.check(ctx); err != nil {
 		return rec, err
 	}
+	if rec, ok := s.records.load(conversation); ok {
+		return rec, nil
+	}
 	err := s.read(func(tx *bbolt.Tx) (err error) {
 		rec, _, err = s.load1(tx.Bucket([]byte(bucketRecords)), conversation)
 		return err

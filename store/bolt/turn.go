@@ -29,8 +29,6 @@ func (b *batch) plan(id string, old *record, fresh []bool, f func(*store.Turn) e
 			return nil, err
 		}
 		p.row = *old
-		// The turn may edit its lists in place, and the old ones are still needed.
-		rec.Keys, rec.People = slices.Clone(old.keys), slices.Clone(old.people)
 	}
 	p.turn = store.Turn{Record: &rec, New: old == nil, Fresh: fresh, Now: b.now}
 	if err := runTurn(f, &p.turn); err != nil {
@@ -40,6 +38,9 @@ func (b *batch) plan(id string, old *record, fresh []bool, f func(*store.Turn) e
 		return nil, err
 	}
 	for _, key := range p.turn.Record.Keys {
+		if old != nil && slices.Contains(old.keys, key) {
+			continue
+		}
 		if owner := b.keys.Get([]byte(key)); owner != nil && string(owner) != id {
 			return nil, &store.KeyTakenError{Key: key, Conversation: string(owner)}
 		}
@@ -107,6 +108,7 @@ func (b *batch) writeRecord(p *plan) {
 	}
 	b.spill(row)
 	b.put(b.records, id, row.encode(b.s.keys, p.id, rec.Data))
+	b.written[p.id] = row.kept(rec.Data)
 }
 
 // stageTimer keeps the set of conversations with a timer. When the timers run out is in the records, and

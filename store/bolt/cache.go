@@ -1,0 +1,72 @@
+package bolt
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	"snowbot/store"
+)
+
+// recordsKept bounds the records remembered. One takes about 3 KB.
+const recordsKept = 1024
+
+// A recordCache remembers the records of conversations that had a commit lately, opened: a message has its conversation
+// read several times, and each reading of the file costs a transaction, a search and an unsealing. It holds what is
+// committed, since only a commit puts something in. It has two generations: when the young one is full it becomes the
+// old one, and what was not used since is forgotten.
+type recordCache struct {
+	mu         sync.Mutex
+	young, old map[string]*record // by conversation; nobody edits them
+}
+
+func (c *recordCache) get(conversation string) *record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.young[conversation]; r != nil {
+		return r
+	}
+	r := c.old[conversation]
+	if r != nil {
+		c.insert(conversation, r)
+	}
+	return r
+}
+
+// publish notes what a commit has made of records; nil is one that has to be read from the file again.
+func (c *recordCache) publish(written map[string]*record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conversation, r := range written {
+		delete(c.old, conversation)
+		delete(c.young, conversation)
+		if r != nil {
+			c.insert(conversation, r)
+		}
+	}
+}
+
+func (c *recordCache) insert(conversation string, r *record) {
+	if c.young == nil || len(c.young) >= recordsKept/2 {
+		c.old, c.young = c.young, make(map[string]*record)
+	}
+	c.young[conversation] = r
+}
+
+// kept returns a copy of a row that shares nothing with whoever made it, and holds its data opened.
+func (r *record) kept(data []byte) *record {
+	k := *r
+	k.keys, k.people = slices.Clone(r.keys), slices.Clone(r.people)
+	k.sealed, k.opened, k.data = nil, true, bytes.Clone(data)
+	return &k
+}
+
+// load returns a record that is remembered.
+func (c *recordCache) load(conversation string) (rec store.Record, ok bool) {
+	r := c.get(conversation)
+	if r == nil {
+		return rec, false
+	}
+	rec, err := r.open(nil, conversation)
+	return rec, err == nil
+}
