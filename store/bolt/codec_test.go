@@ -48,12 +48,29 @@ func TestRowsComeBack(t *testing.T) {
 	}
 }
 
+func sampleFile() *file {
+	return &file{expires: -1, size: 3, mark: store.FileMark{1, 2, 3}, conversation: "c", sealed: []byte("sealed")}
+}
+
+func TestFileRowsComeBack(t *testing.T) {
+	t.Parallel()
+	f := sampleFile()
+	got, err := decodeFile(f.row())
+	if diff := cmp.Diff(f, got, cmp.AllowUnexported(file{})); diff != "" || err != nil {
+		t.Errorf("file: %v %s", err, diff)
+	}
+	f.size = store.MaxFile + 1
+	if _, err := decodeFile(f.row()); err == nil {
+		t.Error("a file that is too large was read")
+	}
+}
+
 // Damaged rows are told, and never make the decoder panic or take much memory.
 func FuzzRows(f *testing.F) {
 	d, r, ln := sample()
 	var e encoder
 	r.head(&e)
-	for _, row := range [][]byte{d.row(), (&letter{delivery: *d}).row(), append(e, "sealed"...), ln.row()} {
+	for _, row := range [][]byte{d.row(), (&letter{delivery: *d}).row(), append(e, "sealed"...), ln.row(), sampleFile().row()} {
 		for n := 0; n <= len(row); n += 3 {
 			f.Add(row[:n])
 		}
@@ -62,6 +79,11 @@ func FuzzRows(f *testing.F) {
 		if d, err := decodeDelivery(row); err == nil {
 			if again, err := decodeDelivery(d.row()); err != nil || !bytes.Equal(again.row(), d.row()) {
 				t.Errorf("delivery row is not stable: %v", err)
+			}
+		}
+		if f, err := decodeFile(row); err == nil {
+			if again, err := decodeFile(f.row()); err != nil || !bytes.Equal(again.row(), f.row()) {
+				t.Errorf("file row is not stable: %v", err)
 			}
 		}
 		_, _ = decodeLetter(row)

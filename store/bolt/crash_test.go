@@ -2,16 +2,20 @@ package bolt_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"snowbot/store"
 	"snowbot/store/bolt"
@@ -68,6 +72,7 @@ func work(path string, keys *store.Keyring) error {
 			}
 		}()
 	}
+	go func() { failed <- keep(ctx, s, say) }()
 	for range 3 {
 		go func() {
 			for {
@@ -102,6 +107,35 @@ func work(path string, keys *store.Keyring) error {
 	return <-failed
 }
 
+// filesOfChild is the conversation of the files that the child keeps, each in place of the one before. It says "kept files <n>".
+const filesOfChild = "files"
+
+func keep(ctx context.Context, s *bolt.Store, say func(what, conversation string, n int)) error {
+	for {
+		n := 0
+		err := s.Apply(ctx, filesOfChild, nil, func(t *store.Turn) error {
+			t.Record.Data = append(t.Record.Data, 'x')
+			n = len(t.Record.Data)
+			return nil
+		})
+		if err == nil {
+			err = s.PutFile(ctx, fileOfChild(n))
+		}
+		if err != nil {
+			return err
+		}
+		say("kept", filesOfChild, n)
+	}
+}
+
+// fileOfChild is the n-th file: of one slice, or of several.
+func fileOfChild(n int) store.File {
+	return store.File{
+		ID: "f", Conversation: filesOfChild, Expires: time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC), Name: fmt.Sprint(n),
+		Data: bytes.Repeat([]byte{byte(n)}, n%5*9*store.FilePart+1),
+	}
+}
+
 func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
 	keys, err := store.NewKeyring([]byte(strings.Repeat("k", store.KeySize)))
@@ -109,20 +143,21 @@ func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "snowbot.db")
-	applied, settled := map[string]int{}, map[string]int{}
+	said := map[string]map[string]int{"applied": {}, "settled": {}, "kept": {}}
 	for round := range 12 {
-		runAndKill(t, path, 10+37*round, applied, settled)
+		runAndKill(t, path, 10+37*round, said)
 		s, err := bolt.Open(bolt.Options{Path: path, Keys: keys})
 		if err != nil {
 			t.Fatalf("open after kill %d: %v", round, err)
 		}
-		check(t, s, applied, settled)
+		check(t, s, said["applied"], said["settled"])
+		checkFile(t, s, said["kept"][filesOfChild])
 		s.Crash() // and killed again, at once
 	}
 }
 
-// runAndKill starts the child and kills it after it said a number of lines, which it adds to the counts.
-func runAndKill(t *testing.T, path string, lines int, applied, settled map[string]int) {
+// runAndKill starts the child and kills it after it said a number of lines, which it adds to what was said.
+func runAndKill(t *testing.T, path string, lines int, said map[string]map[string]int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childVar+"="+path)
@@ -145,15 +180,40 @@ func runAndKill(t *testing.T, path string, lines int, applied, settled map[strin
 		if k, _ := fmt.Sscan(scanner.Text(), &what, &c, &n); k != 3 {
 			t.Fatalf("the child said %q", scanner.Text())
 		}
-		switch what {
-		case "applied":
-			applied[c] = max(applied[c], n)
-		case "settled":
-			settled[c] = max(settled[c], n)
+		if said[what] == nil {
+			t.Fatalf("the child said %q", scanner.Text())
 		}
+		said[what][c] = max(said[what][c], n)
 	}
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("the child ended by itself")
+	}
+}
+
+// checkFile checks that the file is one that was put after the one that was acknowledged last, or that one, and that nothing is left
+// of any other.
+func checkFile(t *testing.T, s *bolt.Store, kept int) {
+	t.Helper()
+	f, err := s.File(t.Context(), "f")
+	if errors.Is(err, store.ErrNotFound) && kept == 0 {
+		if rows := s.Rows(); rows["parts"] != 0 {
+			t.Errorf("%d parts of no file", rows["parts"])
+		}
+		return
+	}
+	if err != nil {
+		t.Errorf("file: %v, and %d were acknowledged", err, kept)
+		return
+	}
+	n, err := strconv.Atoi(f.Name)
+	if err != nil || n < kept {
+		t.Errorf("file %q, and %d were acknowledged", f.Name, kept)
+	}
+	if diff := cmp.Diff(fileOfChild(n), f); diff != "" {
+		t.Errorf("file %d (-want +got):\n%s", n, diff)
+	}
+	if got, want := s.Rows()["parts"], (len(f.Data)+store.FilePart-1)/store.FilePart; got != want {
+		t.Errorf("%d parts are kept, want the %d of the file", got, want)
 	}
 }
 

@@ -102,6 +102,9 @@ func variety(t *testing.T, s *bolt.Store) {
 			turn.Bury = []store.DeadLetter{{Reason: "r", Delivery: store.Delivery{Body: make([]byte, 100)}}}
 		})
 	}
+	for _, size := range []int{0, 100, 2*store.FilePart + 1} {
+		put(t, s, store.File{ID: fmt.Sprint("f", size), Conversation: "c1", Data: bytes.Repeat([]byte{'f'}, size)})
+	}
 }
 
 // contents is all that is in a store, as far as its methods tell.
@@ -121,6 +124,13 @@ func contents(ctx context.Context, s *bolt.Store) (string, error) {
 			return "", err
 		}
 		fmt.Fprintln(&all, r, lines, owner)
+	}
+	for _, size := range []int{0, 100, 2*store.FilePart + 1} {
+		f, err := s.File(ctx, fmt.Sprint("f", size))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintln(&all, f)
 	}
 	letters, err := s.DeadLetters(ctx, store.DeadLetterFilter{})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"snowbot/store"
 	"snowbot/store/bolt"
@@ -30,6 +31,9 @@ func FuzzFile(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
+	}
+	if err := s.PutFile(f.Context(), store.File{ID: "f", Conversation: "c1", Expires: time.Now().Add(time.Hour), Data: make([]byte, 20_000)}); err != nil {
+		f.Fatal(err)
 	}
 	s.Crash() // so that opening has to look at every page
 	whole, err := os.ReadFile(path)
@@ -63,6 +67,9 @@ func FuzzFile(f *testing.F) {
 		defer s.Close()
 		for _, c := range []string{"c1", "c2", "c3"} {
 			_, _ = s.Load(t.Context(), c)
+		}
+		if got, err := s.File(t.Context(), "f"); err == nil && len(got.Data) != 20_000 {
+			t.Errorf("the file has %d bytes", len(got.Data))
 		}
 	})
 }

@@ -187,6 +187,9 @@ func TestErasedStoreIsEmpty(t *testing.T) {
 	defer s.Close()
 	fresh := s.Rows()
 	for i := range 200 {
+		if i%50 == 49 {
+			put(t, s, store.File{ID: fmt.Sprint("f", i%100), Conversation: fmt.Sprint("c", i%2), Data: make([]byte, 300_000)})
+		}
 		if i%20 == 0 {
 			now = now.Add(25 * time.Hour)
 		}
@@ -209,7 +212,7 @@ func TestErasedStoreIsEmpty(t *testing.T) {
 		}
 	}
 	full := s.Rows()
-	for name, n := range map[string]int{"records": 2, "keys": 2, "people": 4, "live": 2, "timers": 2, "ages": 2, "lines": 200, "deliveries": 200, "letters": 200} {
+	for name, n := range map[string]int{"records": 2, "keys": 2, "people": 4, "live": 2, "timers": 2, "ages": 2, "lines": 200, "deliveries": 200, "letters": 200, "files": 2, "parts": 38} {
 		if full[name] != n {
 			t.Errorf("%d rows of %s, want %d", full[name], name, n)
 		}
@@ -342,6 +345,15 @@ func filled(t *testing.T, path string) {
 		apply(t, s, c, func(turn *store.Turn) { turn.Record.Data = make([]byte, 10000) })
 	}
 	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// put puts a file that expires in the far future.
+func put(t *testing.T, s *bolt.Store, f store.File) {
+	t.Helper()
+	f.Expires = time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := s.PutFile(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 }
