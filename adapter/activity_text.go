@@ -66,6 +66,9 @@ func remove(text string, words []string) string {
 // linesOf returns what markup shows, if that has more than one line and the words of text, and else "".
 // The clients differ in whether pictures' names and the marks of lists are part of the text.
 func linesOf(markup, text string, mentions []string) string {
+	if oneParagraph(markup) {
+		return ""
+	}
 	own := make(map[string]bool, len(mentions))
 	for _, m := range mentions {
 		own[mentionName(m)] = true
@@ -82,6 +85,14 @@ func linesOf(markup, text string, mentions []string) string {
 		}
 	}
 	return ""
+}
+
+// oneParagraph reports whether markup is a paragraph with nothing but characters in it, as most messages are: it has one
+// line. An entity may stand for a line break.
+func oneParagraph(markup string) bool {
+	inner, opened := strings.CutPrefix(markup, "<p>")
+	inner, closed := strings.CutSuffix(inner, "</p>")
+	return opened && closed && !strings.ContainsAny(inner, "<&")
 }
 
 // mentionName returns the name in <at>name</at>.
