@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The actions of the Bot Integration API that the emulator knows.
@@ -78,16 +79,22 @@ func decodeCall(body []byte) (*call, error) {
 		c.readMessage()
 	}
 	c.readHistory(m["history"])
-	var topic, intent map[string]json.RawMessage
-	_ = json.Unmarshal(m["topic"], &topic)
-	_ = json.Unmarshal(m["intent"], &intent)
+	topic, intent := members(m["topic"]), members(m["intent"])
 	c.topicName, c.topicID, c.intentID = str(topic["name"]), str(topic["id"]), str(intent["id"])
 	return c, nil
 }
 
+// members reads an object. Anything else has none.
+func members(raw json.RawMessage) (m map[string]json.RawMessage) {
+	if object(raw) == nil || json.Unmarshal(raw, &m) != nil {
+		return nil
+	}
+	return m
+}
+
 func (c *call) readMessage() {
-	var m map[string]json.RawMessage
-	if json.Unmarshal(c.message, &m) != nil {
+	m := members(c.message)
+	if m == nil {
 		return
 	}
 	_, c.hasText = m["text"]
@@ -123,7 +130,7 @@ func (c *call) readUpdates() {
 // readHistory takes lines of type text; the type is case-sensitive, and a time stamp is a string of 13 digits.
 func (c *call) readHistory(raw json.RawMessage) {
 	var list []map[string]json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
+	if len(raw) == 0 || json.Unmarshal(raw, &list) != nil {
 		return
 	}
 	for _, m := range list {
@@ -163,9 +170,25 @@ func (c *call) isSelection(value string) bool {
 }
 
 func str(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return ""
+	}
+	if n := len(raw) - 1; n > 0 && raw[0] == '"' && raw[n] == '"' && plain(raw[1:n]) {
+		return string(raw[1:n])
+	}
 	var s string
 	_ = json.Unmarshal(raw, &s)
 	return s
+}
+
+// plain reports whether text stands in JSON as it is.
+func plain(text []byte) bool {
+	for _, b := range text {
+		if b < ' ' || b == '"' || b == '\\' || b >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // boolean reads true and "true".

@@ -28,6 +28,7 @@ type person struct {
 	jobs     []func(context.Context)
 	seen     map[string]struct{}
 	seenRing []string
+	oldest   int                   // in seenRing, once it is full
 	held     func(context.Context) // a post that waits to be overtaken
 }
 
@@ -39,12 +40,14 @@ func (p *person) repeated(key string) bool {
 	if p.seen == nil {
 		p.seen = make(map[string]struct{})
 	}
-	if len(p.seenRing) == seenRequests {
-		delete(p.seen, p.seenRing[0])
-		p.seenRing = slices.Delete(p.seenRing, 0, 1)
+	if len(p.seenRing) < seenRequests {
+		p.seenRing = append(p.seenRing, key)
+	} else {
+		delete(p.seen, p.seenRing[p.oldest])
+		p.seenRing[p.oldest] = key
+		p.oldest = (p.oldest + 1) % seenRequests
 	}
 	p.seen[key] = struct{}{}
-	p.seenRing = append(p.seenRing, key)
 	return false
 }
 
