@@ -9,10 +9,10 @@ import (
 
 // Go collects garbage when the heap has doubled, by default. This service's heap is a few megabytes and most of what it
 // allocates is gone with the request, so that it would collect dozens of times a second for the sake of memory that any
-// machine has. A small heap may grow by garbageFloor instead; a large one doubles as usual.
+// machine has. A small heap may come to garbageWhole instead; a large one doubles as usual.
 const (
-	garbageFloor = 32 << 20
-	garbageMost  = 400 // percent of the heap
+	garbageWhole = 56 << 20
+	garbageMost  = 800 // percent of the heap
 	garbageLook  = time.Second
 )
 
@@ -38,5 +38,6 @@ func tuneGarbage(ctx context.Context) error {
 
 // garbagePercent is how many percent a heap of so many live bytes may grow before it is collected.
 func garbagePercent(live uint64) int {
-	return int(min(max(garbageFloor*100/max(live, 1), 100), garbageMost)) //nolint:gosec // between 100 and 400
+	grow := garbageWhole - min(live, garbageWhole)
+	return int(min(max(grow*100/max(live, 1), 100), garbageMost)) //nolint:gosec // between 100 and 800
 }

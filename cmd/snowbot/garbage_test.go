@@ -11,7 +11,7 @@ func TestGarbagePercent(t *testing.T) {
 	}{
 		{"nothing yet", 0, garbageMost},
 		{"idle", 4 << 20, garbageMost},
-		{"a few hundred chats", 16 << 20, 200},
+		{"a few hundred chats", 16 << 20, 250},
 		{"ten thousand chats", 40 << 20, 100},
 		{"huge", 1 << 34, 100},
 	} {
