@@ -34,6 +34,10 @@ func (s *sink) Send(_ context.Context, _ adapter.Reference, a *adapter.Activity)
 	return "out", nil
 }
 
+func (s *sink) FetchFile(context.Context, adapter.FileRef, int64) ([]byte, string, error) {
+	return nil, "", adapter.ErrFileGone
+}
+
 func (s *sink) Update(context.Context, adapter.Reference, string, *adapter.Activity) error {
 	return nil
 }

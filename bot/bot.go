@@ -35,6 +35,7 @@ type Teams interface {
 	Update(ctx context.Context, ref adapter.Reference, activityID string, a *adapter.Activity) error
 	Typing(ctx context.Context, ref adapter.Reference) error
 	Member(ctx context.Context, ref adapter.Reference, userID string) (adapter.ChannelAccount, error)
+	FetchFile(ctx context.Context, ref adapter.FileRef, limit int64) (data []byte, contentType string, err error)
 }
 
 // ServiceNow is what the bot needs of an instance; [snow.Client] is it.
@@ -47,6 +48,7 @@ type ServiceNow interface {
 	ReadBack(ctx context.Context, sessionID string, since time.Time) (snow.StoredChat, error)
 	FindUser(ctx context.Context, email string) ([]snow.User, error)
 	CreateIncident(ctx context.Context, i snow.Incident) (number string, err error)
+	FetchMedia(ctx context.Context, url string, limit int64) (data []byte, name, contentType string, err error)
 }
 
 // Options are what a Bot is made of.
@@ -93,6 +95,7 @@ type Bot struct {
 	room    *room
 	states  stateCache
 	mender  *mender
+	files   chan struct{} // one for each file in memory
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -133,6 +136,7 @@ func New(o Options) (*Bot, error) {
 	}
 	b.typist = newTypist(b)
 	b.mender = newMender(b)
+	b.files = make(chan struct{}, filesAtOnce)
 	tenantRate := 0
 	if rules.Pacing {
 		tenantRate = rules.TenantRate
@@ -219,11 +223,7 @@ func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
 	if strings.TrimSpace(ev.text) == "" {
 		ev.text = ""
 	}
-	for _, at := range a.Attachments {
-		if at.ContentType != "text/html" {
-			ev.files = true
-		}
-	}
+	ev.attached(a, b.rules.Files.on())
 	if a.Type == adapter.TypeMessage && ev.press == nil {
 		ev.command = DetectCommand(ev.text)
 	}

@@ -161,13 +161,14 @@ var errNoCall = errors.New("the host was not called")
 // that it is not. An answer that is about one conversation, such as 403 or 429, is that of a host that is well.
 func health(err error, called bool) error {
 	var he *adapter.HostError
+	var fe *fetchError
 	var ae *adapter.Error
 	var se *snow.Error
 	status, page, token := 0, false, false
 	switch {
 	case err == nil && called:
 		return nil
-	case err == nil, errors.As(err, &he):
+	case err == nil, errors.As(err, &he), errors.As(err, &fe):
 		return errNoCall
 	case errors.As(err, &ae):
 		status, page, token = ae.StatusCode, ae.Code == adapter.CodeNotConnector, ae.Op == "token"

@@ -132,14 +132,15 @@ func (c *change) escalate(e *employeeEvent) {
 		Started: c.now,
 	}
 	text := e.text
-	if e.files { // both sides are told, as in relay
+	if e.lost { // both sides are told, as in relay
 		text += "\n\n" + c.agentTexts().Say(TextAttachmentNotRelayed)
 	}
 	c.send(store.ToServiceNow, kindAgent, c.seed, body{Text: text})
 	c.showCard()
-	if e.files {
+	if e.lost {
 		c.notice(c.texts().Say(TextFileNotRelayed))
 	}
+	e.pass(c, store.Held, c.state.Session)
 	c.count("escalations", "")
 }
 

@@ -18,6 +18,7 @@ const (
 
 	kindAgent  = "agent"  // to ServiceNow: the request for an agent
 	kindWords  = "words"  // to ServiceNow: what the employee says
+	kindFile   = "file"   // to ServiceNow: a file that the employee sends
 	kindRemark = "remark" // to ServiceNow: what snowbot says to the agent
 	kindTicket = "ticket" // to ServiceNow: an incident
 
@@ -41,6 +42,11 @@ type body struct {
 	Text     string `json:"text,omitempty"`
 	Selected bool   `json:"selected,omitempty"`
 
+	// File is where Teams has the file of the employee.
+	File *adapter.FileRef `json:"file,omitempty"`
+	// Media is the file of the agent that Activity links to, which it does in case that the file cannot be had.
+	Media *media `json:"media,omitempty"`
+
 	// Owner is under whom the bot was asked.
 	Owner int `json:"owner,omitempty"`
 	// Intent is what was found in the employee's words.
@@ -61,6 +67,12 @@ func decodeBody(raw []byte) (body, error) {
 	var b body
 	err := json.Unmarshal(raw, &b)
 	return b, err
+}
+
+// A media is a file of the instance.
+type media struct {
+	URL   string `json:"url"`
+	Label string `json:"label,omitempty"` // what the agent calls it
 }
 
 // A line is one line of the transcript.

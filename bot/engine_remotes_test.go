@@ -28,6 +28,9 @@ type teamsSide struct {
 	hang bool // sends are not answered
 	gone bool // what was sent cannot be updated any more
 	out  bool // the roster cannot be read
+
+	file    func(adapter.FileRef) ([]byte, string, error) // what a file is fetched as
+	fetched []string                                      // by name
 }
 
 func (s *teamsSide) take(ref adapter.Reference, a *adapter.Activity) (string, error) {
@@ -35,7 +38,7 @@ func (s *teamsSide) take(ref adapter.Reference, a *adapter.Activity) (string, er
 	defer s.mu.Unlock()
 	text := a.Text
 	for _, at := range a.Attachments {
-		text += string(at.Content)
+		text += string(at.Content) + at.ContentURL
 	}
 	x := sent{conversation: ref.ConversationID, text: text, at: time.Now()}
 	if s.fail != nil {
@@ -65,6 +68,20 @@ func (s *teamsSide) Update(_ context.Context, ref adapter.Reference, _ string, a
 	}
 	_, err := s.take(ref, a)
 	return err
+}
+
+func (s *teamsSide) FetchFile(_ context.Context, ref adapter.FileRef, _ int64) ([]byte, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fetched = append(s.fetched, ref.Name)
+	return s.file(ref)
+}
+
+// files are the names of what was fetched, in order.
+func (s *teamsSide) files() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.fetched)
 }
 
 func (s *teamsSide) Typing(context.Context, adapter.Reference) error { return nil }
@@ -132,6 +149,10 @@ type snowSide struct {
 	kept     snow.StoredChat
 	takes    time.Duration // a request for an agent
 	order    []string      // the conversations of those
+	attached []snow.Words  // messages with a file
+
+	media   func(url string) ([]byte, string, string, error) // what a file is fetched as
+	fetched int
 }
 
 func (s *snowSide) take(op, words string) error {
@@ -164,7 +185,33 @@ func (s *snowSide) RequestAgent(_ context.Context, c snow.Chat, r snow.AgentRequ
 }
 
 func (s *snowSide) Say(_ context.Context, _ snow.Chat, w snow.Words) error {
-	return s.take("message", w.Text)
+	if w.Attachment == nil {
+		return s.take("message", w.Text)
+	}
+	s.mu.Lock()
+	s.attached = append(s.attached, w)
+	s.mu.Unlock()
+	return s.take("file", w.Attachment.Name)
+}
+
+// files are the messages with a file, in order.
+func (s *snowSide) files() []snow.Words {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.attached)
+}
+
+func (s *snowSide) FetchMedia(_ context.Context, url string, _ int64) ([]byte, string, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fetched++
+	return s.media(url)
+}
+
+func (s *snowSide) fetches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fetched
 }
 
 func (s *snowSide) End(context.Context, snow.Chat, string) error { return s.take("end", "") }

@@ -124,7 +124,7 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 	case to == store.ToTeams:
 		c.host = b.hosts.get(teamsHost(s.Ref))
 		b.room.pace(c, l.Lane.Conversation, s.Ref.TenantID)
-	case d.Kind == kindAgent || d.Kind == kindTicket: // which look the employee up in Teams
+	case d.Kind == kindAgent || d.Kind == kindTicket || d.Kind == kindFile: // which ask something of Teams
 		c.host = b.hosts.get(instanceHost)
 		b.room.pace(c, l.Lane.Conversation, s.Ref.TenantID)
 	default:
@@ -354,7 +354,7 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 	}
 	switch l.Lane.Direction {
 	case store.ToTeams:
-		err = b.toTeams(ctx, c.state, sent, &call)
+		err = b.toTeams(ctx, l.Lane.Conversation, c.state, sent, &call)
 	case store.ToServiceNow:
 		err = b.toServiceNow(ctx, l.Lane.Conversation, c.state, sent[0], &call)
 	default:

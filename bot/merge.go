@@ -69,7 +69,7 @@ func (b *Bot) together(c *claim, bodies []body) int {
 // mergeable reports whether a delivery is words of the agent, and nothing else.
 func mergeable(d store.Delivery, b body) bool {
 	a := b.Activity
-	return d.Kind == kindText && a != nil && a.Type == adapter.TypeMessage && a.TextFormat == adapter.TextPlain && a.Text != "" &&
+	return d.Kind == kindText && b.Media == nil && a != nil && a.Type == adapter.TypeMessage && a.TextFormat == adapter.TextPlain && a.Text != "" &&
 		len(a.Attachments) == 0 && len(a.Entities) == 0 && a.SuggestedActions == nil
 }
 

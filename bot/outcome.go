@@ -128,9 +128,14 @@ func classify(to store.Direction, err error) (o outcome, retryAfter time.Duratio
 	var ae *adapter.Error
 	var se *snow.Error
 	var he *adapter.HostError
+	var fe *fetchError
 	switch {
 	case err == nil:
 		return outcome{fate: done}, 0
+	case errors.As(err, &fe) && fe.why != "":
+		return outcome{fate: never, why: fe.why}, 0
+	case fe != nil: // nothing has been sent yet
+		return outcome{fate: again}, fe.after
 	case errors.Is(err, errOver):
 		return outcome{fate: never, why: failOver}, 0
 	case errors.Is(err, errBegun):

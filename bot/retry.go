@@ -46,7 +46,7 @@ func Retry(ctx context.Context, st store.Store, l store.DeadLetter, o RetryOptio
 	if err != nil && (!o.Force || !errors.Is(err, ErrSessionOver)) {
 		return err
 	}
-	if err != nil && (l.Delivery.Kind == kindWords || l.Delivery.Kind == kindRemark) {
+	if kind := l.Delivery.Kind; err != nil && (kind == kindWords || kind == kindFile || kind == kindRemark) {
 		if err := admitWords(ctx, st, &l); err != nil {
 			return err
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"snowbot/snow"
 )
 
 // Rules are what an admin may change about the conversation. The zero value is usable: every field
@@ -52,6 +54,9 @@ type Rules struct {
 	// Older versions say nothing else. Defaults are the English sentences that an instance comes with.
 	Joined, Closed []string
 
+	// Files say which files pass between the two sides.
+	Files FileRules
+
 	// Phrases are further wishes for an agent, as whole messages.
 	Phrases []string
 	// Topics choose the context variables of a request for an agent; the first that matches counts.
@@ -66,6 +71,9 @@ type Rules struct {
 
 	// Resolve makes an address of the instance absolute; see [snow.Client.Resolve].
 	Resolve func(raw string) (abs string, own bool)
+
+	// Media returns the address of the file of the instance that an item is, or ""; see [snow.Client.MediaOf].
+	Media func(it snow.Item) string
 
 	catalogue *Catalogue // with the replacements made
 }
@@ -130,7 +138,13 @@ func (r Rules) withDefaults() (Rules, error) {
 	if r.Resolve == nil {
 		r.Resolve = func(raw string) (string, bool) { return raw, false }
 	}
+	if r.Media == nil {
+		r.Media = func(snow.Item) string { return "" }
+	}
 	var err error
+	if r.Files, err = r.Files.withDefaults(); err != nil {
+		return r, err
+	}
 	r.catalogue, err = NewCatalogue(r.Texts)
 	return r, err
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // toTeams sends an activity, or several as one.
-func (b *Bot) toTeams(ctx context.Context, s *state, sent []*sentEvent, call *call) (err error) {
+func (b *Bot) toTeams(ctx context.Context, conversation string, s *state, sent []*sentEvent, call *call) (err error) {
 	e := sent[0]
 	if e.body.Activity == nil {
 		return errBroken
@@ -24,6 +24,11 @@ func (b *Bot) toTeams(ctx context.Context, s *state, sent []*sentEvent, call *ca
 		return b.toCard(ctx, s, e, call)
 	}
 	a := e.body.Activity
+	if e.body.Media != nil {
+		if a, err = b.withMedia(ctx, conversation, e); err != nil {
+			return err
+		}
+	}
 	if len(sent) > 1 {
 		bodies := make([]body, 0, len(sent))
 		for _, e := range sent {
@@ -92,9 +97,12 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 			return nil // cancelled before it was sent
 		}
 		return b.requestAgent(ctx, conversation, s, chat, request, e, call)
-	case kindWords, kindRemark:
+	case kindWords, kindFile, kindRemark:
 		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) {
 			return errOver
+		}
+		if e.delivery.Kind == kindFile {
+			return b.fileToAgent(ctx, conversation, chat, request, e, call)
 		}
 		call.made = true
 		return b.snow.Say(ctx, chat, snow.Words{

@@ -58,6 +58,10 @@ var textsGerman = map[TextKey]string{
 	TextNoticeNothingToEnd:        "Es ist kein Chat mit einem Mitarbeiter offen.",
 	TextBotFailed:                 "Der Bot konnte nicht antworten. Versuchen Sie es noch einmal, oder sprechen Sie mit einem Menschen.",
 	TextFileNotRelayed:            "Ihre Datei konnte nicht weitergegeben werden. Bitte beschreiben Sie sie in Worten.",
+	TextFileTooBig:                "{name} ist zu groß, um weitergegeben zu werden: Eine Datei darf höchstens {limit} haben.",
+	TextFileTypeRefused:           "{name} ist keine Art von Datei, die an den Mitarbeiter weitergegeben werden kann.",
+	TextFileExpired:               "{name} lässt sich nicht mehr aus Teams abrufen. Bitte senden Sie die Datei noch einmal.",
+	TextFileFailed:                "{name} konnte nicht an den Mitarbeiter weitergegeben werden. Versuchen Sie es noch einmal, oder beschreiben Sie die Datei in Worten.",
 
 	TextTicketOffer:   "Soll ich aus Ihren Nachrichten ein Ticket erstellen? Dann meldet sich jemand bei Ihnen.",
 	TextTicketPending: "Ich erstelle das Ticket und nenne Ihnen dann die Nummer.",

@@ -58,6 +58,10 @@ var textsEnglish = map[TextKey]string{
 	TextNoticeNothingToEnd:        "No chat with a live agent is open.",
 	TextBotFailed:                 "The bot could not answer. Please try again, or talk to a person.",
 	TextFileNotRelayed:            "Your file could not be passed on to the agent. Please describe it in words.",
+	TextFileTooBig:                "{name} is too large to be passed on: a file may have {limit} at most.",
+	TextFileTypeRefused:           "{name} is not a kind of file that can be passed on to the agent.",
+	TextFileExpired:               "{name} can no longer be fetched from Teams. Please send it again.",
+	TextFileFailed:                "{name} could not be passed on to the agent. Please try again, or describe it in words.",
 
 	TextTicketOffer:   "Shall I create a ticket with what you wrote? Someone will get back to you.",
 	TextTicketPending: "I'm creating the ticket and will tell you its number.",

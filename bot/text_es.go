@@ -58,6 +58,10 @@ var textsSpanish = map[TextKey]string{
 	TextNoticeNothingToEnd:        "No hay ningún chat con un agente abierto.",
 	TextBotFailed:                 "El bot no pudo responder. Inténtalo de nuevo o habla con una persona.",
 	TextFileNotRelayed:            "No se pudo pasar tu archivo al agente. Descríbelo con palabras, por favor.",
+	TextFileTooBig:                "{name} es demasiado grande para pasarlo: un archivo puede tener {limit} como máximo.",
+	TextFileTypeRefused:           "{name} no es un tipo de archivo que se pueda pasar al agente.",
+	TextFileExpired:               "{name} ya no se puede recuperar de Teams. Envíalo otra vez, por favor.",
+	TextFileFailed:                "{name} no se pudo pasar al agente. Inténtalo otra vez o descríbelo con palabras, por favor.",
 
 	TextTicketOffer:   "¿Quieres que cree una incidencia con lo que escribiste? Alguien te responderá.",
 	TextTicketPending: "Estoy creando la incidencia y te diré su número.",

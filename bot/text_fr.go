@@ -58,6 +58,10 @@ var textsFrench = map[TextKey]string{
 	TextNoticeNothingToEnd:        "Aucun chat avec un agent n'est ouvert.",
 	TextBotFailed:                 "Le bot n'a pas pu répondre. Réessayez, ou parlez à une personne.",
 	TextFileNotRelayed:            "Votre fichier n'a pas pu être transmis à l'agent. Décrivez-le avec des mots, s'il vous plaît.",
+	TextFileTooBig:                "{name} est trop volumineux pour être transmis : un fichier peut avoir {limit} au maximum.",
+	TextFileTypeRefused:           "{name} n'est pas un type de fichier qui peut être transmis à l'agent.",
+	TextFileExpired:               "{name} ne peut plus être récupéré dans Teams. Envoyez-le de nouveau, s'il vous plaît.",
+	TextFileFailed:                "{name} n'a pas pu être transmis à l'agent. Réessayez, ou décrivez-le avec des mots, s'il vous plaît.",
 
 	TextTicketOffer:   "Dois-je créer un ticket avec ce que vous avez écrit ? Quelqu'un vous répondra.",
 	TextTicketPending: "Je crée le ticket et je vous donnerai son numéro.",

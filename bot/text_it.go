@@ -58,6 +58,10 @@ var textsItalian = map[TextKey]string{
 	TextNoticeNothingToEnd:        "Non c'è nessuna chat aperta con un operatore.",
 	TextBotFailed:                 "Il bot non è riuscito a rispondere. Riprova o parla con una persona.",
 	TextFileNotRelayed:            "Non è stato possibile inoltrare il tuo file all'operatore. Descrivilo a parole, per favore.",
+	TextFileTooBig:                "{name} è troppo grande per essere inoltrato: un file può avere al massimo {limit}.",
+	TextFileTypeRefused:           "{name} non è un tipo di file che si può inoltrare all'operatore.",
+	TextFileExpired:               "{name} non si può più recuperare da Teams. Invialo di nuovo, per favore.",
+	TextFileFailed:                "Non è stato possibile inoltrare {name} all'operatore. Riprova o descrivilo a parole, per favore.",
 
 	TextTicketOffer:   "Vuoi che apra una segnalazione con quello che hai scritto? Qualcuno ti risponderà.",
 	TextTicketPending: "Sto aprendo la segnalazione e ti dirò il numero.",

@@ -58,6 +58,10 @@ var textsJapanese = map[TextKey]string{
 	TextNoticeNothingToEnd:        "担当者とのチャットは開いていません。",
 	TextBotFailed:                 "ボットが応答できませんでした。もう一度お試しいただくか、担当者にご相談ください。",
 	TextFileNotRelayed:            "ファイルを担当者に渡せませんでした。内容を文字でお書きください。",
+	TextFileTooBig:                "{name} は大きすぎて渡せません。ファイルは {limit} までです。",
+	TextFileTypeRefused:           "{name} は担当者に渡せない種類のファイルです。",
+	TextFileExpired:               "{name} は Teams から取得できなくなりました。もう一度送信してください。",
+	TextFileFailed:                "{name} を担当者に渡せませんでした。もう一度お試しいただくか、内容を文字でお書きください。",
 
 	TextTicketOffer:   "お書きになった内容でチケットを作成しますか？ 後ほど担当者からご連絡します。",
 	TextTicketPending: "チケットを作成しています。できしだい番号をお知らせします。",

@@ -61,8 +61,12 @@ const (
 	TextNoticeAlreadyConnected    TextKey = "noticeAlreadyConnected"
 	TextNoticeNothingToCancel     TextKey = "noticeNothingToCancel"
 	TextNoticeNothingToEnd        TextKey = "noticeNothingToEnd"
-	TextBotFailed                 TextKey = "botFailed"      // the bot's own handler gave no answer
-	TextFileNotRelayed            TextKey = "fileNotRelayed" // a file did not reach the agent
+	TextBotFailed                 TextKey = "botFailed"       // the bot's own handler gave no answer
+	TextFileNotRelayed            TextKey = "fileNotRelayed"  // a file did not reach the agent
+	TextFileTooBig                TextKey = "fileTooBig"      // {name}, {limit}, such as "10 MB"
+	TextFileTypeRefused           TextKey = "fileTypeRefused" // {name}
+	TextFileExpired               TextKey = "fileExpired"     // {name}: Teams does not have it any more
+	TextFileFailed                TextKey = "fileFailed"      // {name}: for another reason
 )
 
 // Tickets.
@@ -107,4 +111,8 @@ var placeholders = map[TextKey][]string{
 	TextNoticeTransferred: {"name"},
 	TextNoticeIdleWarning: {"minutes"},
 	TextTicketCreated:     {"number"},
+	TextFileTooBig:        {"name", "limit"},
+	TextFileTypeRefused:   {"name"},
+	TextFileExpired:       {"name"},
+	TextFileFailed:        {"name"},
 }

@@ -58,6 +58,10 @@ var textsDutch = map[TextKey]string{
 	TextNoticeNothingToEnd:        "Er is geen chat met een medewerker open.",
 	TextBotFailed:                 "De bot kon niet antwoorden. Probeer het opnieuw, of praat met een mens.",
 	TextFileNotRelayed:            "Je bestand kon niet aan de medewerker worden doorgegeven. Beschrijf het alsjeblieft in woorden.",
+	TextFileTooBig:                "{name} is te groot om door te geven: een bestand mag hoogstens {limit} hebben.",
+	TextFileTypeRefused:           "{name} is geen soort bestand dat aan de medewerker kan worden doorgegeven.",
+	TextFileExpired:               "{name} kan niet meer uit Teams worden opgehaald. Stuur het alsjeblieft opnieuw.",
+	TextFileFailed:                "{name} kon niet aan de medewerker worden doorgegeven. Probeer het opnieuw, of beschrijf het alsjeblieft in woorden.",
 
 	TextTicketOffer:   "Zal ik een melding maken van wat je schreef? Dan neemt iemand contact met je op.",
 	TextTicketPending: "Ik maak de melding aan en geef je het nummer.",

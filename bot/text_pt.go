@@ -58,6 +58,10 @@ var textsPortuguese = map[TextKey]string{
 	TextNoticeNothingToEnd:        "Nenhum chat com um atendente está aberto.",
 	TextBotFailed:                 "O bot não conseguiu responder. Tente de novo ou fale com uma pessoa.",
 	TextFileNotRelayed:            "Não foi possível passar o seu arquivo ao atendente. Descreva-o com palavras, por favor.",
+	TextFileTooBig:                "{name} é grande demais para ser repassado: um arquivo pode ter no máximo {limit}.",
+	TextFileTypeRefused:           "{name} não é um tipo de arquivo que possa ser passado ao atendente.",
+	TextFileExpired:               "{name} não pode mais ser obtido do Teams. Envie-o de novo, por favor.",
+	TextFileFailed:                "{name} não pôde ser passado ao atendente. Tente de novo ou descreva-o com palavras, por favor.",
 
 	TextTicketOffer:   "Quer que eu abra um chamado com o que você escreveu? Alguém vai responder a você.",
 	TextTicketPending: "Estou abrindo o chamado e já informo o número.",

@@ -194,6 +194,9 @@ func (c *change) show(it snow.Item) {
 	}
 	for i, a := range activities {
 		b := body{Activity: a, MessageID: receiptID(it), Part: i < len(activities)-1, Agent: it.FromAgent}
+		if len(activities) == 1 {
+			b.Media = c.rules.mediaOf(it)
+		}
 		c.send(store.ToTeams, kindText, s.ID, b)
 	}
 }

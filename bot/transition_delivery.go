@@ -127,6 +127,11 @@ const (
 	failBroken   failure = "not readable"
 	// failUnsettled is what could not be kept of a send, whatever became of it.
 	failUnsettled failure = "not settled"
+
+	failFileTooBig failure = "file too big"
+	failFileType   failure = "file type not allowed"
+	failFileGone   failure = "file gone"
+	failFileHost   failure = "file host refused"
 )
 
 // shutOut reports whether the conversation is closed to us until the employee or an admin does something.
@@ -161,6 +166,8 @@ func (e *failedEvent) apply(c *change) {
 		c.end(ending{reason: Failed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld || e.why == failUnsettled, ticket: true})
 	case kindWords:
 		c.undelivered(id, e.body.Text, e.why)
+	case kindFile:
+		c.unfetched(id, e.body.File, e.why)
 	case kindRemark:
 	case kindTicket:
 		c.state.Ticket, c.state.Offer = "", id

@@ -14,9 +14,10 @@ import (
 type employeeEvent struct {
 	activity *adapter.Activity
 	ref      adapter.Reference
-	text     string // the words as they are relayed
-	files    bool   // something came along that cannot be relayed
-	intent   Intent // when interpreted
+	text     string            // the words as they are relayed
+	files    []adapter.FileRef // that came along
+	lost     bool              // something came along that cannot be relayed
+	intent   Intent            // when interpreted
 	command  Command
 	press    *button // a button of ours was pressed
 	live     string  // masked name of the person
@@ -132,36 +133,42 @@ func (e *employeeEvent) ask(c *change) {
 	if e.text != "" {
 		c.say(fromEmployee, e.ref.UserName, e.text)
 	}
+	for _, f := range e.files {
+		c.say(fromEmployee, e.ref.UserName, fileLine(f.Name))
+	}
 	c.send(store.ToBot, kindTurn, "", body{Activity: e.activity, Owner: c.state.Owner, Intent: e.intent})
 }
 
-// relay sends words to the agent, or holds them until there is one.
+// relay sends words and files to the agent, or holds them until there is one.
 func (e *employeeEvent) relay(c *change, text string, selected bool) {
 	s := c.state.Session
-	if e.files { // both sides are told
+	if e.lost { // both sides are told
 		c.notice(c.texts().Say(TextFileNotRelayed))
 		text = strings.TrimSpace(text + "\n\n" + c.agentTexts().Say(TextAttachmentNotRelayed))
 	}
-	if text == "" {
+	if text == "" && len(e.files) == 0 {
 		return
 	}
-	b := body{Text: text, Selected: selected}
-	if s.Phase == connected {
+	to := store.ToServiceNow
+	switch {
+	case s.Phase == connected:
 		s.Spoke, s.Warned = c.now, false
 		if !s.Closing.IsZero() {
 			s.Closing, s.Asked = c.now, false
 		}
-		c.send(store.ToServiceNow, kindWords, s.ID, b)
-		return
-	}
-	c.say(fromEmployee, e.ref.UserName, text)
-	if s.Asked || selected { // ServiceNow's own bot has asked, and nothing goes on before it is answered
+	case s.Asked || selected: // ServiceNow's own bot has asked, and nothing goes on before it is answered
 		s.Asked, s.Heard = false, c.now
-		c.send(store.ToServiceNow, kindWords, s.ID, b)
-		return
+	default:
+		to = store.Held
 	}
-	c.send(store.Held, kindWords, s.ID, b)
-	if !s.Held {
+	if text != "" {
+		if s.Phase != connected {
+			c.say(fromEmployee, e.ref.UserName, text)
+		}
+		c.send(to, kindWords, s.ID, body{Text: text, Selected: selected})
+	}
+	e.pass(c, to, s)
+	if to == store.Held && !s.Held {
 		s.Held = true
 		c.notice(c.texts().Say(TextNoticeStillConnecting))
 	}
@@ -173,7 +180,7 @@ func (e *employeeEvent) correct(c *change, text string) {
 		c.count("ignored", "")
 		return
 	}
-	e.files = false // they came with the message itself
+	e.files, e.lost = nil, false // they came with the message itself
 	e.relay(c, text, false)
 }
 

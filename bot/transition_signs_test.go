@@ -151,7 +151,7 @@ func TestAFileThatComesWithTheWishIsToldToBothSides(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	e := words("agent, see the picture", IntentAgent)
-	e.files = true
+	e.lost = true
 	w.do(e)
 	if w.told("could not be passed on") != 1 {
 		t.Error("the employee is not told once")

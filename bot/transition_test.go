@@ -82,7 +82,7 @@ func TestAFileIsToldToBothSides(t *testing.T) {
 	w := newWorld(t)
 	w.connect()
 	e := words("see here", IntentNone)
-	e.files = true
+	e.lost = true
 	var agent, employee string
 	for _, o := range w.do(e) {
 		b, err := decodeBody(o.Body)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -32,6 +33,14 @@ type config struct {
 		DeadLetters   time.Duration `yaml:"deadLetters"`   // 720h
 		Conversations time.Duration `yaml:"conversations"` // 9600h
 	} `yaml:"keep"`
+	// Files says which files pass between employees and agents. They need PUBLIC_URL.
+	Files struct {
+		Relay        *bool         `yaml:"relay"`        // true
+		MaxMegabytes int64         `yaml:"maxMegabytes"` // of one file; 10, which is also the most
+		Types        []string      `yaml:"types"`        // content types; what people send one another at work
+		AgentLink    time.Duration `yaml:"agentLink"`    // how long ServiceNow can fetch a file; 15m
+		EmployeeLink time.Duration `yaml:"employeeLink"` // how long the employee can open one; 24h
+	} `yaml:"files"`
 	// Database says how a PostgreSQL database is used.
 	Database struct {
 		Migrate *bool `yaml:"migrate"` // serve brings the schema up to date by itself; true
@@ -101,6 +110,12 @@ func (c config) rules(s *settings) bot.Rules {
 		TenantRate:  c.Limits.TenantRate,
 		GapRepair:   c.GapRepair,
 		GapEvery:    c.GapRepairEvery,
+	}
+	r.Files = bot.FileRules{
+		Most: min(max(c.Files.MaxMegabytes, -1), 1<<20) << 20, Types: c.Files.Types, AgentLink: c.Files.AgentLink, EmployeeLink: c.Files.EmployeeLink,
+	}
+	if s.PublicURL != "" && (c.Files.Relay == nil || *c.Files.Relay) {
+		r.Files.Base = strings.TrimSuffix(s.PublicURL, "/") + filesPath
 	}
 	for _, t := range c.Topics {
 		r.Topics = append(r.Topics, bot.Topic{Name: t.Name, Phrases: t.Phrases, Context: t.Context})

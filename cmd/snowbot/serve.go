@@ -147,7 +147,7 @@ func newService(ctx context.Context, s *settings, conf config, log *slog.Logger)
 		}, func() float64 { return float64(syncs()) }))
 	}
 	rules := conf.rules(s)
-	rules.Resolve = sv.snow.Resolve
+	rules.Resolve, rules.Media = sv.snow.Resolve, sv.snow.MediaOf
 	if sv.bot, err = bot.New(bot.Options{
 		Store: sv.store.Store, Teams: connector, ServiceNow: sv.snow, AppID: s.AppID,
 		Rules: rules, PossibleRepeats: sv.store.repeats,
@@ -192,6 +192,7 @@ func (sv *service) routes(s *settings, hosts adapter.HostPolicy, registry *prome
 	public := mux.NewRouter()
 	public.Handle("/api/messages", messages)
 	public.Handle("/api/v1/snowBot/receiveMessage", webhook)
+	public.Handle(filesPath+"/{token}", newFileServer(sv.bot.File, sv.log))
 	admin := mux.NewRouter()
 	admin.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	adminRoutes(admin, sv, s.AdminToken)

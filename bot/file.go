@@ -1,0 +1,198 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"snowbot/adapter"
+	"snowbot/snow"
+	"snowbot/store"
+)
+
+// FileRules say which files pass between the two sides, and how long the links to them work.
+type FileRules struct {
+	// Base is the address below which [Bot.File] is asked, such as https://snowbot.example.com/files. Without one no file is
+	// passed on, and both sides are told.
+	Base string
+	// Most is how many bytes a file may have, [store.MaxFile] at most, which is also the default.
+	Most int64
+	// Types are the content types that pass; "image/*" stands for all of its kind. Default [DefaultFileTypes].
+	Types []string
+	// AgentLink and EmployeeLink are how long a link works after it was sent. Defaults 15 minutes and 24 hours.
+	AgentLink, EmployeeLink time.Duration
+}
+
+// DefaultFileTypes are what people send one another at work. What a browser would run is not among them.
+func DefaultFileTypes() []string {
+	return []string{
+		"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/heic", "image/tiff",
+		"application/pdf", "text/plain", "text/csv", "application/rtf", "application/zip",
+		"application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/vnd.ms-outlook",
+		"application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+		"application/vnd.openxmlformats-officedocument.presentationml.presentation",
+		"application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.spreadsheet",
+		"application/vnd.oasis.opendocument.presentation",
+		"audio/mpeg", "video/mp4",
+	}
+}
+
+func (r FileRules) withDefaults() (FileRules, error) {
+	if r.Most == 0 {
+		r.Most = store.MaxFile
+	}
+	if r.Types == nil {
+		r.Types = DefaultFileTypes()
+	}
+	if r.AgentLink == 0 {
+		r.AgentLink = 15 * time.Minute
+	}
+	if r.EmployeeLink == 0 {
+		r.EmployeeLink = 24 * time.Hour
+	}
+	switch {
+	case r.Most < 0 || r.Most > store.MaxFile:
+		return r, fmt.Errorf("a file may have from one byte to %s", sizeText(store.MaxFile))
+	case r.AgentLink < time.Minute || r.EmployeeLink < time.Minute:
+		return r, errors.New("links to files have to work for a minute or more")
+	}
+	for _, t := range r.Types {
+		if kind, sub, ok := strings.Cut(t, "/"); !ok || kind == "" || sub == "" || strings.ContainsAny(t, " ;,") {
+			return r, fmt.Errorf("%q is no content type, such as image/png or image/*", t)
+		}
+	}
+	return r, nil
+}
+
+// on reports whether files are passed on.
+func (r *FileRules) on() bool { return r.Base != "" }
+
+// takes reports whether files of the content type are passed on.
+func (r *FileRules) takes(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, "/")
+	return slices.ContainsFunc(r.Types, func(t string) bool {
+		return strings.EqualFold(t, contentType) || strings.EqualFold(t, kind+"/*")
+	})
+}
+
+// link is the address of a token's file.
+func (r *FileRules) link(token string) string { return strings.TrimSuffix(r.Base, "/") + "/" + token }
+
+// plainType is a content type without parameters.
+func plainType(said string) string {
+	if t, _, err := mime.ParseMediaType(said); err == nil {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+// sizeText is a size as people read it.
+func sizeText(bytes int64) string {
+	if bytes >= 1<<20 {
+		return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', -1, 64) + " MB"
+	}
+	return strconv.FormatInt(max(1, bytes>>10), 10) + " KB"
+}
+
+// fileToken is what the link to the file of a delivery ends in. It is the same at each try of the delivery, and nobody can make
+// it up: it is an HMAC under a key of the store.
+func fileToken(st store.Store, conversation, delivery string) string {
+	return st.Mask("file/" + conversation + "/" + delivery)
+}
+
+// fileID is under what a token's file is kept. It is in clear there, and does not open the file.
+func fileID(token string) string {
+	sum := sha256.Sum256([]byte("snowbot file " + token))
+	return hex.EncodeToString(sum[:])
+}
+
+// tokenBytes are those of an HMAC-SHA256.
+const tokenBytes = sha256.Size
+
+// File returns the file that a link leads to, by the last part of the link. The error is [store.ErrNotFound] when there never
+// was one, or when its time is up.
+func (b *Bot) File(ctx context.Context, token string) (store.File, error) {
+	if raw, err := base64.RawURLEncoding.DecodeString(token); err != nil || len(raw) != tokenBytes {
+		return store.File{}, store.ErrNotFound
+	}
+	return b.store.File(ctx, fileID(token))
+}
+
+// attached notes what came along with the words: files that are passed on, and whatever cannot be.
+func (e *employeeEvent) attached(a *adapter.Activity, pass bool) {
+	n := 0
+	for i := range a.Attachments {
+		if a.Attachments[i].ContentType != "text/html" { // the words once more
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	if pass {
+		e.files = a.Files()
+	}
+	e.lost = len(e.files) < n
+}
+
+// pass sends the employee's files on, or holds them, each as a delivery of its own.
+func (e *employeeEvent) pass(c *change, to store.Direction, s *session) {
+	for i := range e.files {
+		if s.Phase != connected {
+			c.say(fromEmployee, e.ref.UserName, fileLine(e.files[i].Name))
+		}
+		c.send(to, kindFile, s.ID, body{File: &e.files[i]})
+	}
+}
+
+// fileLine is a file in a transcript.
+func fileLine(name string) string { return "file: " + name }
+
+// unfetched tells both people of a file of the employee that was given up.
+func (c *change) unfetched(session string, file *adapter.FileRef, why failure) {
+	t, name := c.texts(), ""
+	if file != nil {
+		name = file.Name
+	}
+	told := t.Say(TextFileFailed, name)
+	switch why {
+	case failOver:
+		told = t.Say(TextNoticeNotDeliveredOver)
+	case failFileTooBig:
+		told = t.Say(TextFileTooBig, name, sizeText(c.rules.Files.Most))
+	case failFileType:
+		told = t.Say(TextFileTypeRefused, name)
+	case failFileGone:
+		told = t.Say(TextFileExpired, name)
+	default:
+	}
+	c.send(store.ToTeams, kindFailure, c.sessionID(), body{Activity: plain(told)})
+	if c.state.live(session) && c.state.Session.Phase == connected {
+		c.send(store.ToServiceNow, kindRemark, session, body{Text: c.agentTexts().Say(TextAttachmentNotRelayed)})
+	}
+}
+
+// mediaOf returns the file of the instance that an item is, or nil.
+func (r *Rules) mediaOf(it snow.Item) *media {
+	if !r.Files.on() {
+		return nil
+	}
+	url := r.Media(it)
+	if url == "" {
+		return nil
+	}
+	m := &media{URL: url}
+	if it.Kind != snow.KindText { // whose text is the address
+		m.Label = it.Text
+	}
+	return m
+}

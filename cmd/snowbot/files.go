@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"snowbot/store"
+)
+
+// filesPath is below which files are handed out.
+const filesPath = "/files"
+
+const (
+	filesServed   = 8                // at once: each is in memory while it is sent
+	filesPatience = 5 * time.Second  // of those who wait for their turn
+	filesTime     = 60 * time.Second // for one that reads slowly
+)
+
+// A fileServer hands out what people have sent one another, to whoever has the link. It says of every other address the same: that
+// nothing is there.
+type fileServer struct {
+	file  func(ctx context.Context, token string) (store.File, error) // [bot.Bot.File]
+	log   *slog.Logger
+	slots chan struct{}
+}
+
+func newFileServer(file func(context.Context, string) (store.File, error), log *slog.Logger) *fileServer {
+	return &fileServer{file: file, log: log, slots: make(chan struct{}, filesServed)}
+}
+
+func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Robots-Tag", "noindex")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		answer(w, http.StatusMethodNotAllowed, "files can be read, and nothing else")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), filesPatience)
+	defer cancel()
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		s.busy(w)
+		return
+	}
+	f, err := s.file(ctx, mux.Vars(r)["token"])
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		answer(w, http.StatusNotFound, "There is no file here, or not any more: links to files work for a while only.")
+	case err != nil:
+		s.log.Warn("a file cannot be read", "err", err)
+		s.busy(w)
+	default:
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(filesTime)) // or else as long as the connection lasts
+		send(w, r, f)
+	}
+}
+
+func (s *fileServer) busy(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(filesPatience/time.Second)))
+	answer(w, http.StatusServiceUnavailable, "the file cannot be read at the moment")
+}
+
+// send answers with a file, or with the part of it that is asked for.
+func send(w http.ResponseWriter, r *http.Request, f store.File) {
+	how := "attachment"
+	if shownInline(f.ContentType) {
+		how = "inline"
+	}
+	h := w.Header()
+	h.Set("Content-Type", f.ContentType)
+	h.Set("Content-Disposition", cmp.Or(mime.FormatMediaType(how, map[string]string{"filename": f.Name}), how)) // RFC 5987 where it has to be
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.Data))
+}
+
+// shownInline reports whether a browser may show a file rather than save it: pictures in which nothing runs.
+func shownInline(contentType string) bool {
+	return contentType == "image/png" || contentType == "image/jpeg" || contentType == "image/gif"
+}
