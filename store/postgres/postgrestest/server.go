@@ -116,12 +116,7 @@ func (s *Server) start(fsync bool) error {
 	if !fsync {
 		conf += "fsync = off\n"
 	}
-	f, err := os.OpenFile(filepath.Join(data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(conf)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := s.configure(conf); err != nil {
 		return err
 	}
 	if err := s.Up(); err != nil {
@@ -143,6 +138,16 @@ func (s *Server) start(fsync bool) error {
 	}
 	s.url = fmt.Sprintf("postgres://snowbot@127.0.0.1:%d/snowbot?sslmode=disable", port)
 	return nil
+}
+
+// configure adds settings, of which the last ones count.
+func (s *Server) configure(settings string) error {
+	f, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(settings)
+	return errors.Join(err, f.Close())
 }
 
 // certificate makes the server's certificate, its own authority.
@@ -295,20 +300,18 @@ func freePort() (int, error) {
 
 // CPU returns the time that the processors have spent on the server's processes that live, or 0 where there is no /proc.
 func (s *Server) CPU() time.Duration {
-	pid, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	pids, err := s.processes()
 	if err != nil {
 		return 0
 	}
-	master, _, _ := strings.Cut(string(pid), "\n")
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
 	var ticks int
-	for _, name := range stats {
-		stat, err := os.ReadFile(name)
+	for _, pid := range pids[1:] { // the first one only waits
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			continue // it has ended
 		}
 		_, rest, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(rest); fields[1] == master {
+		if fields := strings.Fields(rest); len(fields) > 12 {
 			user, _ := strconv.Atoi(fields[11])
 			system, _ := strconv.Atoi(fields[12])
 			ticks += user + system
