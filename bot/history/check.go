@@ -62,7 +62,7 @@ func judge(events []Event) *history {
 
 type history struct {
 	conversations map[int32]*conversation
-	killed        []time.Duration // when a kill or an outage was over
+	killed        []stretch       // kills and outages
 	killing       []time.Duration // and when it began
 	started       []time.Duration // when a start began
 	cuts          []time.Duration // when a process ended, in whatever way
@@ -97,16 +97,19 @@ type session struct {
 	ended, closed                  *time.Duration
 }
 
+// A stretch is from one time to another.
+type stretch struct{ from, to time.Duration }
+
 func read(events []Event) *history {
 	h := &history{conversations: map[int32]*conversation{}}
 	for _, e := range events {
 		switch e.Kind {
 		case Killed:
-			h.killed = append(h.killed, e.End)
+			h.killed = append(h.killed, stretch{e.End, e.End})
 			h.killing = append(h.killing, e.At)
 			h.cuts = append(h.cuts, e.End)
-		case Outage: // sends under way in it could not be settled
-			h.killed = append(h.killed, e.End)
+		case Outage: // sends under way in it could not be settled; some work again before all does
+			h.killed = append(h.killed, stretch{e.At, e.End})
 		case Stopped:
 			h.cuts = append(h.cuts, e.End)
 		case Started:
@@ -250,8 +253,8 @@ const linger = 500 * time.Millisecond
 func (h *history) repeats(c *conversation) {
 	for _, d := range []Direction{FromEmployee, FromAgent} {
 		last := map[Mark]Event{}
-		excused := map[int32]bool{}       // sends whose repeat was accounted for
-		spent := map[time.Duration]bool{} // kills that have cost this lane its one repeat
+		excused := map[int32]bool{} // sends whose repeat was accounted for
+		spent := map[stretch]bool{} // kills that have cost this lane its one repeat
 		for _, e := range c.shown[d] {
 			before, again := last[e.Mark]
 			last[e.Mark] = e
@@ -263,7 +266,7 @@ func (h *history) repeats(c *conversation) {
 			if before.Unclear && d == FromAgent {
 				continue
 			}
-			kill := slices.IndexFunc(h.killed, func(k time.Duration) bool { return before.At <= k+linger && k <= e.At && !spent[k] })
+			kill := slices.IndexFunc(h.killed, func(k stretch) bool { return before.At <= k.to+linger && k.from <= e.At && !spent[k] })
 			switch {
 			case d == FromEmployee:
 				h.violate(Duplicate, e.Mark, c.messages[e.Mark].session, "the agent saw it twice; the instance knows repeats by their ids")

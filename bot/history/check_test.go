@@ -177,6 +177,16 @@ func TestCheck(t *testing.T) {
 			s.end()
 			s.flagged(1)
 		}, []history.Promise{history.Duplicate}},
+		{"shown again in an outage that is not over everywhere", func(s *script) {
+			s.begin()
+			s.accepted(agent(1))
+			s.shown(false, agent(1))
+			s.add(history.Event{Kind: history.Outage, End: s.now + 100*ms})
+			s.shown(false, agent(1))
+			s.ticked(agent(1))
+			s.end()
+			s.flagged(1)
+		}, nil},
 		{"shown twice after an unclear send", func(s *script) {
 			s.begin()
 			s.accepted(agent(1))

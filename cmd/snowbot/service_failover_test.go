@@ -41,7 +41,7 @@ func TestFailoverKeepsItsPromises(t *testing.T) {
 	}
 	var accepted atomic.Int64
 	p := history.Plan{
-		Seed: seed, Conversations: 20, Messages: 1 << 20, FaultRate: 0.05, Lasting: 6 * time.Second, Outages: 1,
+		Seed: seed, Conversations: 20, Messages: 1 << 20, FaultRate: 0.05, Lasting: 4 * time.Second, Outages: 1,
 		Progress: func(n int) { accepted.Store(int64(n)) },
 	}
 	if p.Teams, err = adaptertest.New(adaptertest.Options{Seed: seed, KeepLast: 50}); err != nil {
