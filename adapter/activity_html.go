@@ -57,7 +57,7 @@ func (r *htmlRenderer) start(t html.Token) {
 	case atom.Script, atom.Style:
 		r.hidden++
 	case atom.Img:
-		if r.view.names {
+		if r.view.names && !strings.HasSuffix(attribute(t, "itemtype"), "schema.skype.com/AMSImage") { // a pasted picture is a file, and its name "image"
 			r.word(attribute(t, "alt"))
 		}
 	case atom.Ul:

@@ -64,6 +64,7 @@ func TestPlainTextRecoversLineBreaks(t *testing.T) {
 		"code":                   {"if x  y", "<p>if</p><pre>x\n  y</pre>", "if\nx\n  y"},
 		"emoji not in the text":  {"hi you", `<p>hi <img alt="😀"></p><p>you</p>`, "hi 😀\nyou"},
 		"emoji in the text":      {"hi 😀 you", `<p>hi <img alt="😀"></p><p>you</p>`, "hi 😀\nyou"},
+		"a pasted picture":       {"look here", `<p>look</p><p>here</p><p><img alt="image" itemtype="http://schema.skype.com/AMSImage"></p>`, "look\nhere"},
 		"bot's mention":          {"<at>Bot</at> one two", "<p>" + span + "&nbsp;one</p><p>two</p>", "one\ntwo"},
 		"bot's mention as at":    {"<at>Bot</at> one two", `<p><at id="0">Bot</at> one</p><p>two</p>`, "one\ntwo"},
 		"other mention":          {"ask <at>Ada</at> now", `<p>ask <span itemtype="http://schema.skype.com/Mention">Ada</span></p><p>now</p>`, "ask <at>Ada</at>\nnow"},

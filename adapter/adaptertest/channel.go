@@ -6,8 +6,13 @@
 //
 // A [Channel] holds users and conversations. What a person does is a method of a [Conversation] and
 // posts a signed activity to the bot; what the bot does through the Connector routes shows in
-// [Conversation.Messages]. Nothing happens by itself: there is no background work, and a method
-// returns when the bot has answered.
+// [Conversation.Messages]. Nothing happens by itself, and a method returns when the bot has answered; only the
+// pictures that the bot shows are fetched while the bot goes on, as Teams does ([Conversation.Pictures]).
+//
+// # Files
+//
+// [Conversation.SendFiles] and [Conversation.Paste] are the paper clip and the clipboard. The bot gets addresses, and
+// fetches the bytes here: without a token what the paper clip sent, and with one what was pasted.
 //
 // # Faults
 //
@@ -75,6 +80,7 @@ type Options struct {
 	// the text/html attachment keeps them.
 	LoseLineBreaks bool
 
+	FileLife  time.Duration // of the addresses of files sent with the paper clip; an hour by default
 	TokenLife time.Duration // of the tokens that the token endpoint hands out; an hour by default
 	KeepLast  int           // messages kept of each conversation; 0 keeps all
 	LogSize   int           // exchanges kept by Log; 1,000 by default
@@ -104,6 +110,7 @@ type Channel struct {
 	tokens   tokens
 	faults   faults
 	wire     wire
+	files    files
 	tenant   tenantMeter
 
 	mu            sync.RWMutex
@@ -173,8 +180,8 @@ func New(o Options) (*Channel, error) {
 // complete fills in the defaults and refuses what cannot be meant.
 func (o *Options) complete() error {
 	switch {
-	case o.TenantRate < 0 || o.KeepLast < 0 || o.LogSize < 0 || o.TokenLife < 0:
-		return errors.New("TenantRate, KeepLast, LogSize and TokenLife cannot be negative")
+	case o.TenantRate < 0 || o.KeepLast < 0 || o.LogSize < 0 || o.TokenLife < 0 || o.FileLife < 0:
+		return errors.New("TenantRate, KeepLast, LogSize, TokenLife and FileLife cannot be negative")
 	case o.TenantRate > 0 && !o.Windows:
 		return errors.New("TenantRate has no effect without Windows")
 	case strings.ContainsAny(o.AppID+o.TenantID+o.Region, " /:?#"):
@@ -205,6 +212,9 @@ func (o *Options) complete() error {
 	}
 	if o.TokenLife == 0 {
 		o.TokenLife = time.Hour
+	}
+	if o.FileLife == 0 {
+		o.FileLife = time.Hour
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -28,6 +28,10 @@ func (c *Channel) handle(r *request, v *Conversation) response {
 		return c.keySet()
 	case strings.HasSuffix(r.path, tokenPath) && len(s) == 4:
 		return c.token(r, s[0])
+	case r.path == downloadPath:
+		return c.download(r)
+	case len(s) == 6 && s[1] == "v3" && s[2] == "attachments" && s[4] == "views" && s[5] == "original":
+		return c.picture(r, s[3])
 	case len(s) >= 3 && s[1] == "v3" && s[2] == "conversations":
 		resp := c.connector(r, v, s[3:])
 		if resp.effect {
@@ -136,11 +140,14 @@ func (v *Conversation) send(r *request) response {
 		text, rest := *a, *a
 		text.Attachments, rest.Text = nil, ""
 		v.add(newMessage(&text, r))
-		v.add(newMessage(&rest, r))
+		shown := newMessage(&rest, r)
+		v.add(shown)
+		v.fetchPictures(shown)
 		return response{status: http.StatusAccepted, effect: true}
 	}
 	m := newMessage(a, r)
 	v.add(m)
+	v.fetchPictures(m)
 	resp := jsonResponse(http.StatusCreated, map[string]string{"id": m.ID})
 	resp.effect = true
 	return resp
@@ -167,6 +174,7 @@ func (v *Conversation) update(r *request, id string) response {
 		return refusal
 	}
 	m.edit(newMessage(a, r), v.channel.opt.KeepLast)
+	v.fetchPictures(m)
 	resp := jsonResponse(http.StatusOK, map[string]string{"id": id})
 	resp.effect = true
 	return resp

@@ -27,6 +27,8 @@ const (
 	Status FaultKind = "status"
 	// HTML answers with a page, under Fault.Status or 200; otherwise it is as Status.
 	HTML FaultKind = "html"
+	// Redirect answers 302 to Fault.Location instead; otherwise it is as Status. It is for In only.
+	Redirect FaultKind = "redirect"
 	// Delay waits for Fault.Delay: before the effect or, if Fault.Effect says so, between it and the answer.
 	Delay FaultKind = "delay"
 	// TruncatedBody ends the connection in the middle of the answer; the request had its effect. Out: as
@@ -65,6 +67,7 @@ type Fault struct {
 	Status     int    // of Status (500 by default) and HTML
 	Code       string // error.code in the body of Status, as in BotDisabledByAdmin
 	Body       string // the whole body of Status or HTML, in place of one with Code
+	Location   string // of Redirect
 	RetryAfter time.Duration
 	Effect     bool
 	Delay      time.Duration
@@ -142,9 +145,12 @@ func (a *activeFault) matches(r FaultRequest) bool {
 		(a.Match == nil || a.Match(r))
 }
 
-// answer is what a fault of the kind Status or HTML answers with.
+// answer is what a fault of the kind Status, HTML or Redirect answers with.
 func (f *Fault) answer() response {
 	status := f.Status
+	if f.Kind == Redirect {
+		return response{status: http.StatusFound, location: f.Location}
+	}
 	if f.Kind == HTML {
 		r := response{status: cmp.Or(status, http.StatusOK), contentType: "text/html", retryAfter: f.RetryAfter}
 		r.body = []byte(cmp.Or(f.Body, "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>"))

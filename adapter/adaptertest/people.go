@@ -20,7 +20,12 @@ func (v *Conversation) Say(ctx context.Context, u User, text string) (Posted, er
 
 // SayWith is Say with fields set on top; a nil removes one. Attachments given come after the text/html one.
 func (v *Conversation) SayWith(ctx context.Context, u User, text string, fields map[string]any) (Posted, error) {
-	p, err := v.write(u, text, fields)
+	return v.say(ctx, u, text, fields, "")
+}
+
+// say is SayWith with more in the HTML of the text.
+func (v *Conversation) say(ctx context.Context, u User, text string, fields map[string]any, markup string) (Posted, error) {
+	p, err := v.write(u, text, fields, markup)
 	if err != nil {
 		return p, err
 	}
@@ -28,7 +33,7 @@ func (v *Conversation) SayWith(ctx context.Context, u User, text string, fields 
 	return v.deliver(ctx, p)
 }
 
-func (v *Conversation) write(u User, text string, fields map[string]any) (Posted, error) {
+func (v *Conversation) write(u User, text string, fields map[string]any, markup string) (Posted, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.installed || v.blocked {
@@ -39,20 +44,21 @@ func (v *Conversation) write(u User, text string, fields map[string]any) (Posted
 		FromID: u.ID, FromName: u.Name, Type: "message", Text: text, TextFormat: "plain", At: at,
 	}
 	v.add(m)
-	all := v.words(u, text)
+	all := v.words(u, text, markup)
 	for name, f := range fields {
 		if more, ok := f.([]any); ok && name == "attachments" {
 			f = append(all[name].([]any), more...)
 		}
 		all[name] = f
 	}
+	m.Attachments = shownFiles(fields["attachments"])
 	p, err := v.compose(u, m.ID, all)
 	m.Raw = p.activity
 	return p, err
 }
 
-// words are the fields of a message that a person types.
-func (v *Conversation) words(u User, text string) map[string]any {
+// words are the fields of a message that a person types. Its HTML ends with markup.
+func (v *Conversation) words(u User, text, markup string) map[string]any {
 	c := v.channel
 	entities := []any{map[string]any{
 		"type": "clientInfo", "locale": u.Locale, "country": "US", "platform": "Web", "timezone": "Europe/Berlin",
@@ -72,7 +78,7 @@ func (v *Conversation) words(u User, text string) map[string]any {
 	}
 	return map[string]any{
 		"type": "message", "text": plain, "textFormat": "plain", "locale": u.Locale, "entities": entities,
-		"attachments": []any{map[string]any{"contentType": "text/html", "content": "<p>" + rich + "</p>"}},
+		"attachments": []any{map[string]any{"contentType": "text/html", "content": "<p>" + rich + "</p>" + markup}},
 	}
 }
 
@@ -80,7 +86,7 @@ func (v *Conversation) words(u User, text string) map[string]any {
 func (v *Conversation) Edit(ctx context.Context, u User, messageID, text string) (Posted, error) {
 	return v.change(ctx, u, messageID, func(m *Message) map[string]any {
 		m.edit(&Message{Type: m.Type, Text: text, TextFormat: m.TextFormat, At: v.channel.now()}, v.channel.opt.KeepLast)
-		f := v.words(u, text)
+		f := v.words(u, text, "")
 		f["type"], f["channelData"] = "messageUpdate", v.channelData("editMessage")
 		return f
 	})

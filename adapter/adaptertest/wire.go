@@ -126,7 +126,9 @@ type response struct {
 	status      int
 	contentType string // application/json when empty
 	retryAfter  time.Duration
+	location    string // of a redirect
 	body        []byte
+	file        bool // the body is a file, which is not kept in the log
 	effect      bool // something changed in the world
 }
 
@@ -188,6 +190,9 @@ func (c *Channel) serve(w http.ResponseWriter, hr *http.Request) {
 	}
 	if answer != silence && answer != reset {
 		e.Status, e.ResponseBody = resp.status, string(resp.body)
+		if resp.file {
+			e.ResponseBody = fmt.Sprintf("[%d bytes]", len(resp.body))
+		}
 		if strings.HasSuffix(r.path, tokenPath) {
 			e.ResponseBody = redactToken(e.ResponseBody)
 		}
@@ -224,7 +229,7 @@ func (c *Channel) act(hr *http.Request, r *request, v *Conversation, f *Fault) (
 		return c.handle(r, v), reset
 	case TruncatedBody:
 		return c.handle(r, v), truncated
-	case Status, HTML:
+	case Status, HTML, Redirect:
 		resp := f.answer()
 		if f.Effect {
 			resp.effect = c.handle(r, v).effect
@@ -267,6 +272,9 @@ func (c *Channel) reply(w http.ResponseWriter, resp response, how answering) {
 			kind = "application/json; charset=utf-8"
 		}
 		h.Set("Content-Type", kind)
+	}
+	if resp.location != "" {
+		h.Set("Location", resp.location)
 	}
 	if resp.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((resp.retryAfter+time.Second-1)/time.Second), 10))

@@ -105,6 +105,7 @@ type Conversation struct {
 	typing         time.Time
 	sends, lookups meter
 	held           []Posted
+	pictures       []Picture
 }
 
 // A counter counts what is under way at once.
