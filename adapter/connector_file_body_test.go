@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"snowbot/adapter"
+	"snowbot/adapter/adaptertest"
 )
 
 // Whatever is said of its length, no more is read of a body than what is allowed and a byte, by which the rest is known.
@@ -176,4 +177,48 @@ func fileConnector(tb testing.TB, transport http.RoundTripper) *adapter.Connecto
 		tb.Fatal(err)
 	}
 	return c
+}
+
+// What people send in the emulated Teams arrives, the paper clip's without a token and the clipboard's with one.
+func TestFetchFileOfTeams(t *testing.T) {
+	t.Parallel()
+	bot := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(bot.Close)
+	teams, err := adaptertest.New(adaptertest.Options{BotURL: bot.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = teams.Close() })
+	chat := teams.Personal(teams.AddUser(adaptertest.User{}))
+	sent, err := chat.SendFiles(t.Context(), chat.Members()[0], "", adaptertest.File{Name: "a.docx", Data: []byte("PK\x03\x04")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pasted, err := chat.Paste(t.Context(), chat.Members()[0], "", adaptertest.File{ContentType: "image/png", Data: []byte(pngBytes)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := openConnector(t, func(o *adapter.ConnectorOptions) { o.Tokens = fixedToken(teams.AccessToken()) })
+	for _, tt := range []struct {
+		sent                    adaptertest.Posted
+		name, contentType, data string
+	}{
+		{sent, "a.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "PK\x03\x04"},
+		{pasted, "image", "image/png", pngBytes},
+	} {
+		files := decode(t, string(tt.sent.Activity())).Files()
+		if len(files) != 1 || files[0].Name != tt.name {
+			t.Fatalf("Files() = %+v", files)
+		}
+		data, contentType, err := c.FetchFile(t.Context(), files[0], 100)
+		if err != nil || string(data) != tt.data || contentType != tt.contentType {
+			t.Errorf("%s: %q, %q, %v", tt.name, data, contentType, err)
+		}
+	}
+	teams.ExpireFiles()
+	for _, p := range []adaptertest.Posted{sent, pasted} {
+		if _, _, err := c.FetchFile(t.Context(), decode(t, string(p.Activity())).Files()[0], 100); !errors.Is(err, adapter.ErrFileGone) {
+			t.Errorf("error %v, want that it is gone", err)
+		}
+	}
 }

@@ -22,6 +22,12 @@
 //
 // The token is like a password. A [HostPolicy] says which hosts get it; its zero value is Microsoft's.
 //
+// # Files
+//
+// [Activity.Files] says which files and pictures came with a message, and [Connector.FetchFile] gets them. What the paper clip
+// sent is at an address that is the permission itself; what was pasted is with the Connector, and the only thing for which the
+// bot's token goes into an address that a message names.
+//
 // # Bots written for msbotbuilder-go
 //
 // [Adapter] implements that library's core.Adapter, and [HandlerBot] makes a function of a handler written

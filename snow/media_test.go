@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"snowbot/snow"
+	"snowbot/snow/snowtest"
 )
 
 const attachmentID = "0123456789abcdef0123456789ABCDEF"
@@ -244,4 +245,39 @@ func TestFetchMediaFails(t *testing.T) {
 			t.Errorf("%q, %v", data, err)
 		}
 	})
+}
+
+// What an agent sends on the emulated instance is recognised and arrives, by each address that it may have.
+func TestFetchMediaOfAnInstance(t *testing.T) {
+	t.Parallel()
+	i, err := snowtest.New(snowtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(i.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	c, err := snow.NewClient(snow.ClientOptions{
+		Instance: i.URL(), ClientID: "client", ClientSecret: "client-secret", Username: "integration.user", Password: "integration-password",
+		HTTP: &http.Client{Transport: transport},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	path := i.AddFile("ü.txt", "text/plain", []byte("words"))
+	id := path[strings.LastIndex(path, "/")+1:]
+	for _, address := range []string{path, i.URL() + path, "/sys_attachment.do?sys_id=" + id, i.URL() + "/sys_attachment.do?view=true&sys_id=" + id} {
+		abs := c.MediaOf(snow.Item{Kind: snow.KindText, Text: address})
+		data, name, contentType, err := c.FetchMedia(t.Context(), abs, 5)
+		if err != nil || string(data) != "words" || name != "ü.txt" || contentType != "text/plain" {
+			t.Errorf("%s: %q, %q, %q, %v", address, data, name, contentType, err)
+		}
+		if _, _, _, err := c.FetchMedia(t.Context(), abs, 4); !errors.Is(err, snow.ErrMediaTooLarge) {
+			t.Errorf("%s: %v, want that it is too large", address, err)
+		}
+	}
+	if _, _, _, err := c.FetchMedia(t.Context(), path+"0", 5); !errors.Is(err, snow.ErrMediaGone) {
+		t.Errorf("error %v, want that it is gone", err)
+	}
 }

@@ -71,7 +71,10 @@ func (i *Instance) Files(sysID string) []string {
 	return names
 }
 
-const mediaPath = "/api/now/v1/cs/media/"
+const (
+	mediaPath      = "/api/now/v1/cs/media/"
+	attachmentPage = "/sys_attachment.do"
+)
 
 // mediaRoute answers the attachment API and the media of chats.
 func (i *Instance) mediaRoute(r *request) (reply, bool) {
@@ -85,6 +88,8 @@ func (i *Instance) mediaRoute(r *request) (reply, bool) {
 		return i.mediaUpload(r), true
 	case r.Method != http.MethodGet:
 		return reply{}, false
+	case path == attachmentPage:
+		return i.fileBytes(r.query.Get("sys_id")), true
 	}
 	if id, ok := strings.CutPrefix(path, "/api/now/cs/media/"); ok {
 		return i.fileBytes(id), true
@@ -106,6 +111,7 @@ func (i *Instance) fileBytes(id string) reply {
 		return failure(http.StatusNotFound, "No Record found", "Record doesn't exist or ACL restricts the record retrieval")
 	}
 	rep := answer(http.StatusOK, f.contentType, f.data)
+	rep.header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.name}))
 	if b, err := json.Marshal(i.metadata(f)); err == nil {
 		rep.header.Set("X-Attachment-Metadata", string(b))
 	}

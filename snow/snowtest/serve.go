@@ -242,7 +242,7 @@ func (i *Instance) route(r *request) reply {
 	case "/oauth_revoke_token.do":
 		return i.revoke(r)
 	}
-	if !strings.HasPrefix(path, "/api/") {
+	if !strings.HasPrefix(path, "/api/") && path != attachmentPage {
 		return page(http.StatusNotFound, "Page not found")
 	}
 	if !i.loggedIn(r) {

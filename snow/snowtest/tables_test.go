@@ -278,6 +278,13 @@ func TestAttachmentsOfUsers(t *testing.T) {
 		if l, err := s.line(id, "c.txt"); err != nil || string(l.File.Data) != "file of c.txt" {
 			t.Errorf("%+v, %v", l, err)
 		}
+		page := "/sys_attachment.do?sys_id=" + address[strings.LastIndex(address, "/")+1:]
+		if got := s.get(page); got.raw != "file of c.txt" || got.header.Get("Content-Disposition") != "attachment; filename=c.txt" {
+			t.Errorf("attachment %q, %v", got.raw, got.header)
+		}
+		if got := s.must(http.MethodGet, page, ""); got.status != http.StatusUnauthorized {
+			t.Errorf("without a login: %d", got.status)
+		}
 		if a := s.form("/api/now/v1/cccif/media/upload", []string{"file", "c.txt"}); a.status != http.StatusBadRequest {
 			t.Errorf("without user_id: %d", a.status)
 		}
