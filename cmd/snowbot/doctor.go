@@ -84,6 +84,7 @@ func diagnose(ctx context.Context, s *settings) []finding {
 		{"bot token", checkBotToken},
 		{"servicenow", checkServiceNow},
 		{"public url", checkPublicURL},
+		{"files", checkFiles},
 	}
 	found := make([][]finding, len(checks))
 	var wg sync.WaitGroup

@@ -14,7 +14,7 @@ import (
 // checkPublicURL asks for /healthz the way that Teams and ServiceNow come in. When no service runs, it answers itself.
 func checkPublicURL(ctx context.Context, s *settings) []finding {
 	if s.PublicURL == "" {
-		return []finding{skipped("PUBLIC_URL is not set: files are off, and nobody can check the way in")}
+		return []finding{skipped("PUBLIC_URL is not set: nobody can check the way in")}
 	}
 	if checkURL(s.PublicURL) != nil {
 		return []finding{skipped(fixSettings)}
@@ -43,6 +43,28 @@ func checkPublicURL(ctx context.Context, s *settings) []finding {
 		return []finding{failed(address+" is answered by something else", next)}
 	}
 	return []finding{ok("leads here: " + address)}
+}
+
+// checkFiles says whether files are passed on, and what nobody can check from here.
+func checkFiles(_ context.Context, s *settings) []finding {
+	conf, err := readConfig(s.ConfigFile)
+	if err != nil || s.PublicURL != "" && checkURL(s.PublicURL) != nil {
+		return []finding{skipped(fixSettings)}
+	}
+	if conf.rules(s).Files.Base == "" {
+		why := "PUBLIC_URL is not set"
+		if s.PublicURL != "" {
+			why = "files.relay is false"
+		}
+		return []finding{skipped("files are not passed on, and both sides are told: " + why)}
+	}
+	u, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return []finding{skipped(fixSettings)}
+	}
+	f := ok("passed on both ways")
+	f.Next = "make sure that " + u.Hostname() + " is among the Trusted media domains of the provider application: elsewhere ServiceNow drops files without a word"
+	return []finding{f}
 }
 
 // standIn answers on l in the place of the service, until the returned function is called.

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/mux"
+
+	"snowbot/store"
+)
+
+func TestFilesAreHandedOutSafely(t *testing.T) {
+	t.Parallel()
+	kept := map[string]store.File{
+		"png":     {Name: "photo.png", ContentType: "image/png", Data: []byte("PNG bytes")},
+		"html":    {Name: "page.html", ContentType: "text/html", Data: []byte("<script>")},
+		"svg":     {Name: "x.svg", ContentType: "image/svg+xml", Data: []byte("<svg onload=x>")},
+		"hostile": {Name: "Ü\"\r\nSet-Cookie: a=b\r\n日本.pdf", ContentType: "application/pdf", Data: []byte("%PDF")},
+		"empty":   {Name: "empty.txt", ContentType: "text/plain"},
+	}
+	broken := errors.New("the database is away")
+	files := newFileServer(func(_ context.Context, token string) (store.File, error) {
+		f, ok := kept[token]
+		switch {
+		case token == "broken":
+			return f, broken
+		case !ok:
+			return f, store.ErrNotFound
+		}
+		return f, nil
+	}, slog.New(slog.DiscardHandler))
+	routes := mux.NewRouter()
+	routes.Handle(filesPath+"/{token}", files)
+	for _, tt := range []struct {
+		name, method, token string
+		part                string // a Range
+		status              int
+		contentType, how    string
+		body                string
+	}{
+		{"a picture is shown", "GET", "png", "", 200, "image/png", `inline; filename=photo.png`, "PNG bytes"},
+		{"its head", "HEAD", "png", "", 200, "image/png", `inline; filename=photo.png`, ""},
+		{"a part of it", "GET", "png", "bytes=4-8", 206, "image/png", `inline; filename=photo.png`, "bytes"},
+		{"a page is saved", "GET", "html", "", 200, "text/html", `attachment; filename=page.html`, "<script>"},
+		{"a picture in which something may run is saved", "GET", "svg", "", 200, "image/svg+xml", `attachment; filename=x.svg`, "<svg onload=x>"},
+		{"a hostile name is quoted", "GET", "hostile", "", 200, "application/pdf", `attachment; filename*=utf-8''%C3%9C%22%0D%0ASet-Cookie%3A%20a%3Db%0D%0A%E6%97%A5%E6%9C%AC.pdf`, "%PDF"},
+		{"an empty file is one", "GET", "empty", "", 200, "text/plain", `attachment; filename=empty.txt`, ""},
+		{"nothing there", "GET", "unknown", "", 404, "text/plain; charset=utf-8", "", "There is no file here, or not any more: links to files work for a while only.\n"},
+		{"no writing", "POST", "png", "", 405, "text/plain; charset=utf-8", "", "files can be read, and nothing else\n"},
+		{"no deleting", "DELETE", "unknown", "", 405, "text/plain; charset=utf-8", "", "files can be read, and nothing else\n"},
+		{"not to be read now", "GET", "broken", "", 503, "text/plain; charset=utf-8", "", "the file cannot be read at the moment\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), tt.method, filesPath+"/"+tt.token, nil)
+			if tt.part != "" {
+				r.Header.Set("Range", tt.part)
+			}
+			w := httptest.NewRecorder()
+			routes.ServeHTTP(w, r)
+			res := w.Result()
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil || res.StatusCode != tt.status || string(body) != tt.body {
+				t.Errorf("status %d and %q, %v, want %d and %q", res.StatusCode, body, err, tt.status, tt.body)
+			}
+			want := map[string]string{
+				"Content-Type": tt.contentType, "Content-Disposition": tt.how,
+				"Cache-Control": "private, no-store", "Content-Security-Policy": "sandbox; default-src 'none'",
+				"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+			}
+			for name, value := range want {
+				if got := res.Header.Get(name); got != value {
+					t.Errorf("%s: %q, want %q", name, got, value)
+				}
+			}
+			if res.Header.Get("Set-Cookie") != "" {
+				t.Error("a name has made a header of its own")
+			}
+		})
+	}
+}
+
+// What is nobody's and what was somebody's are answered alike.
+func TestFilesTellNothingOfWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	files := newFileServer(func(context.Context, string) (store.File, error) { return store.File{}, store.ErrNotFound }, slog.New(slog.DiscardHandler))
+	routes := mux.NewRouter()
+	routes.Handle(filesPath+"/{token}", files)
+	first := ""
+	for _, token := range []string{"a", strings.Repeat("A", 43), strings.Repeat("x", 4000), "%2e%2e%2fetc%2fpasswd"} {
+		w := httptest.NewRecorder()
+		routes.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, filesPath+"/"+token, nil))
+		if w.Code == http.StatusMovedPermanently { // the router tidies the path up first
+			continue
+		}
+		got := w.Body.String()
+		if first == "" {
+			first = got
+		}
+		if w.Code != http.StatusNotFound || got != first {
+			t.Errorf("%.10s: status %d, %q", token, w.Code, got)
+		}
+	}
+}
