@@ -415,8 +415,8 @@ func (b *Bot) apply(ctx context.Context, conversation string, ids []store.EventI
 	return nil
 }
 
-// panicPause is when a timer is looked at again whose transition failed.
-const panicPause = 10 * time.Minute
+// panicPause is when a timer is looked at again whose transition failed: soon enough to end a session within a minute of its limit.
+const panicPause = 20 * time.Second
 
 // transit runs the transition on a turn. One that panics changes nothing, and its event becomes a dead letter.
 func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]count) (err error) {
@@ -431,12 +431,14 @@ func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]c
 	c := &change{rules: &b.rules, now: t.Now, seed: seed, state: s, turn: t, facts: f}
 	defer func() {
 		if p := recover(); p != nil {
-			b.log.Error("transition failed; its event is kept as a dead letter",
+			b.log.Error("transition failed; its event is kept as a dead letter, unless it is a timer, which is looked at again",
 				"conversation", t.Record.ID, "event", fmt.Sprintf("%T", ev), "stack", string(debug.Stack()))
 			t.Move, t.Drop, t.Deliver, t.Lines = nil, nil, nil, nil
-			t.Bury = []store.DeadLetter{{Reason: "transition failed", Delivery: store.Delivery{ID: seed, Kind: "event", Body: ev.raw()}}}
-			if _, timer := ev.(timerEvent); timer { // which would run out again at once
+			t.Bury = nil
+			if _, timer := ev.(timerEvent); timer { // which would run out again at once, and of which there is nothing to keep
 				t.Record.Due = t.Now.Add(panicPause)
+			} else {
+				t.Bury = []store.DeadLetter{{Reason: "transition failed", Delivery: store.Delivery{ID: seed, Kind: "event", Body: ev.raw()}}}
 			}
 			*counts = []count{{"panics", ""}}
 			c.tellLost(ev)

@@ -28,6 +28,7 @@ type teamsSide struct {
 	hang bool // sends are not answered
 	gone bool // what was sent cannot be updated any more
 	out  bool // the roster cannot be read
+	wild bool // typing panics
 
 	file    func(adapter.FileRef) ([]byte, string, error) // what a file is fetched as
 	fetched []string                                      // by name
@@ -84,7 +85,20 @@ func (s *teamsSide) files() []string {
 	return slices.Clone(s.fetched)
 }
 
-func (s *teamsSide) Typing(context.Context, adapter.Reference) error { return nil }
+func (s *teamsSide) Typing(context.Context, adapter.Reference) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wild {
+		panic("a mistake")
+	}
+	return nil
+}
+
+func (s *teamsSide) wildTyping(wild bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wild = wild
+}
 
 func (s *teamsSide) Member(_ context.Context, ref adapter.Reference, _ string) (adapter.ChannelAccount, error) {
 	s.mu.Lock()

@@ -52,10 +52,10 @@ func (b *Bot) Run(ctx context.Context) error {
 
 // work claims lanes of one direction and handles those that may go on. The others wait in the room.
 func (b *Bot) work(ctx context.Context, d store.Direction) error {
-	for ctx.Err() == nil {
+	return b.rounds(ctx, "lane", func() error {
 		if b.room.full(d) {
 			pause(ctx, 100*time.Millisecond)
-			continue
+			return nil
 		}
 		claimed := time.Now() // monotonic, and before the claim: the lease cannot be shorter than it looks
 		l, err := b.store.Claim(ctx, d, leaseTime, b.runLimit(d))
@@ -71,8 +71,8 @@ func (b *Bot) work(ctx context.Context, d store.Direction) error {
 		case l != nil:
 			b.receive(ctx, l, claimed)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // receive takes in a lane that was claimed, and handles what may go on now: that lane, or a more urgent one.
@@ -117,7 +117,8 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 	defer cancel()
 	s, err := b.loadState(loading, l.Lane.Conversation)
 	if err != nil {
-		return c // the send fails in the same way, and that is dealt with there
+		c.unread = unread(err)
+		return c
 	}
 	c.state, c.old = s, old(s)
 	switch {
@@ -132,6 +133,12 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 	}
 	return c
 }
+
+// errUnread is a send that was not made, because its conversation could not be read.
+var errUnread = errors.New("the conversation could not be read")
+
+// unread is errUnread with its cause in words only: that a read took too long says nothing of a send.
+func unread(err error) error { return fmt.Errorf("%w: %s", errUnread, err.Error()) }
 
 func (b *Bot) loadState(ctx context.Context, conversation string) (*state, error) {
 	r, err := b.store.Load(ctx, conversation)
@@ -152,7 +159,7 @@ func (b *Bot) usher(ctx context.Context, d store.Direction) error {
 	for range b.workers {
 		g.Go(func() error {
 			for t := range tasks {
-				b.follow(ctx, t.c, t.course)
+				b.contain("lane that waited", func() { b.follow(ctx, t.c, t.course) })
 			}
 			return nil
 		})
@@ -190,7 +197,7 @@ func (b *Bot) follow(taking context.Context, c *claim, course course) {
 		}
 		b.handle(ctx, c)
 	case giveUp:
-		b.conclude(ctx, c, &conclusion{sent: b.held(c), v: decision{fate: never, why: failTooOld}})
+		b.conclude(ctx, c, &conclusion{sent: b.held(c), v: decision{fate: never, why: tooOld(c.known(c.lease.Deliveries[0]))}})
 	default:
 		b.release(ctx, c)
 	}
@@ -232,7 +239,10 @@ func (b *Bot) letAllGo(ctx context.Context) {
 	g := errgroup.Group{}
 	g.SetLimit(b.workers)
 	for _, c := range b.room.clear() {
-		g.Go(func() error { return b.store.Settle(ctx, c.lease, store.Result{Next: store.Release}, nil) })
+		g.Go(func() (err error) {
+			b.contain("end", func() { err = b.store.Settle(ctx, c.lease, store.Result{Next: store.Release}, nil) })
+			return err
+		})
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, store.ErrClosed) {
 		b.log.Info("lanes that waited are free when their leases have run out", "err", err)
@@ -243,9 +253,25 @@ func (b *Bot) letAllGo(ctx context.Context) {
 func (b *Bot) handle(ctx context.Context, c *claim) {
 	d := c.lease.Deliveries[0]
 	to := c.lease.Lane.Direction
+	if c.unread != nil { // nobody knows whom it would have to wait for
+		b.conclude(ctx, c, &conclusion{sent: b.held(c), err: c.unread, v: b.rules.judge(to, d, nil, c.unread, b.now())})
+		return
+	}
+	finished := false
+	finish := func(calls int, health error) {
+		finished = true
+		if c.host != nil {
+			b.room.finish(c, calls, health)
+		}
+	}
+	defer func() {
+		if !finished { // a panic: neither the breaker nor the windows may wait for its answer for ever
+			finish(0, errNoCall)
+		}
+	}()
 	if to == store.ToTeams && b.rules.neverRepeats(&d) {
 		if d.Begun {
-			b.room.finish(c, 0, errNoCall)
+			finish(0, errNoCall)
 			b.conclude(ctx, c, &conclusion{sent: b.held(c), err: errBegun, v: decision{fate: never, why: failUnclear}})
 			return
 		}
@@ -253,7 +279,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 		err := b.store.Begin(beginning, c.lease)
 		cancel()
 		if err != nil { // or it was taken away meanwhile
-			b.room.finish(c, 0, errNoCall)
+			finish(0, errNoCall)
 			b.release(ctx, c)
 			return
 		}
@@ -265,9 +291,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 	sending, cancel := context.WithDeadline(ctx, deadline)
 	sent, call, err := b.carry(sending, c)
 	cancel()
-	if c.host != nil {
-		b.room.finish(c, call.teams, health(err, call.made))
-	}
+	finish(call.teams, health(err, call.made))
 	v := b.rules.judge(to, c.known(d), c.state, err, b.now())
 	b.conclude(ctx, c, &conclusion{sent: sent, err: err, v: v})
 }
@@ -345,7 +369,7 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 	}
 	if c.state == nil || c.waited || time.Since(c.since) > stateTime { // its session may have ended meanwhile
 		if c.state, err = b.loadState(ctx, l.Lane.Conversation); err != nil {
-			return sent, call, err
+			return sent, call, unread(err)
 		}
 	}
 	n := b.together(c, bodies)

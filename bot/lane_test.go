@@ -149,3 +149,85 @@ func TestAnAnswerOfTheBotThatIsTooLargeToKeepIsAFailedAttempt(t *testing.T) {
 		t.Error("the answer was taken; its commit is refused each time, and the bot asked for ever")
 	}
 }
+
+// A forgetfulStore does not read anything the first time.
+type forgetfulStore struct {
+	store.Store
+	reads int
+}
+
+func (s *forgetfulStore) Load(ctx context.Context, conversation string) (store.Record, error) {
+	if s.reads++; s.reads == 1 {
+		return store.Record{}, context.DeadlineExceeded
+	}
+	return s.Store.Load(ctx, conversation)
+}
+
+// What a lane has to wait for is in its record: nothing of it is sent without.
+func TestALaneWhoseConversationCannotBeReadSendsNothing(t *testing.T) {
+	t.Parallel()
+	m := newMorgue(t, &state{Ref: adapter.Reference{ConversationID: "chat", TenantID: "tenant"}})
+	b, err := New(Options{Store: &forgetfulStore{Store: m.st}, Teams: shyTeams{t: t}, ServiceNow: struct{ ServiceNow }{}, AppID: "app", Rules: Rules{Pacing: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.st.Apply(t.Context(), "tenant/chat", nil, func(turn *store.Turn) error {
+		turn.Send(store.ToTeams, store.Delivery{ID: "d", Kind: kindNotice, Body: body{Activity: plain("words")}.encode()})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.receive(t.Context(), m.claim(store.ToTeams), time.Now())
+	l, err := m.st.Claim(t.Context(), store.ToTeams, time.Minute, 1)
+	for ; errors.Is(err, store.ErrEmpty); l, err = m.st.Claim(t.Context(), store.ToTeams, time.Minute, 1) { // in a moment
+		if err := m.st.Wait(t.Context(), store.ToTeams); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := l.Deliveries[0]
+	if len(d.Attempts) != 1 || strings.HasPrefix(d.Attempts[0].Outcome, unclearMark) {
+		t.Errorf("attempts = %+v, want one that surely sent nothing", d.Attempts)
+	}
+}
+
+func TestWhatIsGivenUpAfterAnUnclearTryIsUnclear(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		outcome string
+		want    failure
+	}{
+		{unclearMark + "status 502", failUnclear},
+		{"status 429", failTooOld},
+	} {
+		m := newMorgue(t, &state{Ref: adapter.Reference{ConversationID: "chat", TenantID: "tenant"}})
+		b, err := New(Options{Store: m.st, Teams: shyTeams{t: t}, ServiceNow: struct{ ServiceNow }{}, AppID: "app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.st.Apply(t.Context(), "tenant/chat", nil, func(turn *store.Turn) error {
+			turn.Send(store.ToTeams, store.Delivery{ID: "d", Kind: kindText, Body: body{Activity: plain("words")}.encode()})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.st.Settle(t.Context(), m.claim(store.ToTeams), store.Result{Next: store.Again, Outcome: tt.outcome}, nil); err != nil {
+			t.Fatal(err)
+		}
+		l := m.claim(store.ToTeams)
+		late := &adapter.Error{Op: "send", StatusCode: 429, Written: true}
+		if v := b.rules.judge(store.ToTeams, l.Deliveries[0], nil, late, time.Now().Add(time.Hour)); v.why != tt.want {
+			t.Errorf("after %q: too old at a send is %q, want %q", tt.outcome, v.why, tt.want)
+		}
+		b.follow(t.Context(), b.claim(t.Context(), l, time.Now()), giveUp)
+		letters, err := m.st.DeadLetters(t.Context(), store.DeadLetterFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(letters) != 1 || letters[0].Reason != string(tt.want) {
+			t.Errorf("after %q: dead letters %+v, want one that is %q", tt.outcome, letters, tt.want)
+		}
+	}
+}

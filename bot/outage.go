@@ -14,19 +14,19 @@ func (b *Bot) watch(ctx context.Context) error {
 	h := b.hosts.get(instanceHost)
 	tick := time.NewTicker(breakerProbe)
 	defer tick.Stop()
-	for ctx.Err() == nil {
+	return b.rounds(ctx, "outages", func() error {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			if !b.told.Load() || !b.probe(ctx, h) {
-				continue
+				return nil
 			}
 		case <-h.news:
 		}
 		down := h.down.Load()
 		if !down && (!h.well.Load() || !b.told.Load()) {
-			continue
+			return nil
 		}
 		if !down {
 			b.mender.all() // what kept us from ServiceNow may have kept it from us
@@ -40,8 +40,8 @@ func (b *Bot) watch(ctx context.Context) error {
 			h.tell()
 		}
 		pause(ctx, time.Second) // a host that comes and goes is not told of at every turn
-	}
-	return nil
+		return nil
+	})
 }
 
 // tellOutage goes through the live sessions once. Who was told is not told again, and who has words on the way is told by
@@ -95,12 +95,14 @@ func (b *Bot) probe(ctx context.Context, h *host) bool {
 	ctx, cancel := context.WithTimeout(ctx, sendLimit)
 	defer cancel()
 	chat, _ := b.chat(silent, silent.Session.ID)
+	result := errNoCall
+	defer func() { report(result) }()
 	// That nobody types is no news to anyone, and needs everything that words would need.
 	err = health(b.snow.Typing(ctx, chat, requestID(chat.SessionID, "probe"), false), true)
 	if ctx.Err() != nil {
 		err = errNoCall // we are stopping, or were too slow to say
 	}
-	report(err)
+	result = err
 	return err == nil
 }
 

@@ -244,9 +244,17 @@ func (r *Rules) judge(to store.Direction, d store.Delivery, s *state, err error,
 		if o.fate == unclear {
 			return decision{fate: never, why: failUnclear}
 		}
-		return decision{fate: never, why: failTooOld}
+		return decision{fate: never, why: tooOld(d)}
 	}
 	return decision{fate: again, at: at}
+}
+
+// tooOld is why a delivery is given up that has become too old: an earlier try of it may have taken effect.
+func tooOld(d store.Delivery) failure {
+	if slices.ContainsFunc(d.Attempts, func(t store.Attempt) bool { return strings.HasPrefix(t.Outcome, unclearMark) }) {
+		return failUnclear
+	}
+	return failTooOld
 }
 
 // repeated reports whether the one repeat is used up that some unclear outcomes allow.

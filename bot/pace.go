@@ -33,8 +33,10 @@ type claim struct {
 	lease *store.Lease
 	since time.Time // just before it was claimed, monotonic: the lease cannot be shorter than it looks
 	state *state    // of the conversation when it was claimed; nil when there is none
-	rank  rank      // the best of its run: an end is not held up by what goes before it
-	old   time.Time // when its head is given up rather than waited for
+	// unread is why the conversation could not be read.
+	unread error
+	rank   rank      // the best of its run: an end is not held up by what goes before it
+	old    time.Time // when its head is given up rather than waited for
 
 	window *window // of the conversation, unless it is not paced
 	tenant *rate   // of the tenant, unless it is not paced

@@ -86,3 +86,23 @@ func TestWordsThatNoTransitionTakesCanBeSentAgain(t *testing.T) {
 		t.Fatalf("sent %v, want that the words were not delivered", got)
 	}
 }
+
+func TestATimerThatFailsIsLookedAtAgainWithinAMinute(t *testing.T) {
+	t.Parallel()
+	m := newMorgue(t, &state{Ref: adapter.Reference{ConversationID: "chat", TenantID: "tenant"}, Owner: 1, Session: &session{ID: "s", Phase: connected, Live: "m"}})
+	b, err := New(Options{Store: m.st, Teams: shyTeams{t: t}, ServiceNow: struct{ ServiceNow }{}, AppID: "app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.rules.catalogue = nil
+	turn, counts := m.turn(b, timerEvent{})
+	if wait := turn.Record.Due.Sub(turn.Now); wait <= 0 || wait >= time.Minute {
+		t.Errorf("looked at again after %v, want some time within the minute in which a session has to end", wait)
+	}
+	if len(turn.Bury) != 0 {
+		t.Errorf("%d dead letters, want none: there is nothing to keep, and it comes again", len(turn.Bury))
+	}
+	if !slices.Equal(counts, []count{{"panics", ""}}) {
+		t.Errorf("counted %v", counts)
+	}
+}

@@ -138,7 +138,9 @@ func (m *mender) run(ctx context.Context) error {
 			if due {
 				round = time.Now().Add(m.every)
 			}
-			if err := m.look(ctx, !survey); errors.Is(err, store.ErrClosed) {
+			err := errPanic
+			m.bot.contain("repair", func() { err = m.look(ctx, !survey) })
+			if errors.Is(err, store.ErrClosed) {
 				return err
 			} else if err != nil && ctx.Err() == nil {
 				m.bot.log.Error("cannot look for gaps; will try again", "err", err)
@@ -203,7 +205,8 @@ func (m *mender) next() (conversation string, wait time.Duration) {
 
 // mend reads back what the session of a conversation missed, and accepts it as if it had been posted.
 func (m *mender) mend(ctx context.Context, conversation string) {
-	again, err := m.try(ctx, conversation)
+	again, err := time.Minute, errPanic
+	m.bot.contain("repair", func() { again, err = m.try(ctx, conversation) })
 	if err != nil && ctx.Err() == nil {
 		m.bot.log.Warn("cannot read back what ServiceNow posted", "conversation", conversation, "again in", again, "err", err)
 	}
@@ -241,12 +244,13 @@ func (m *mender) try(ctx context.Context, conversation string) (again time.Durat
 	}
 	reading, cancel := context.WithTimeout(ctx, repairLimit)
 	defer cancel()
+	result := errNoCall
+	defer func() { report(result) }()
 	chat, err := b.snow.ReadBack(reading, s.Session.ID, b.now().Add(-repairReach))
 	if ctx.Err() != nil {
-		report(errNoCall)
 		return time.Second, ctx.Err()
 	}
-	report(health(err, true))
+	result = health(err, true)
 	if err != nil {
 		o, asked := classify(store.ToServiceNow, err)
 		if o.fate == never {

@@ -14,9 +14,10 @@ const sweepEvery = 30 * time.Second
 // sweep sees to it that every live session has its timer: also one that was set under longer limits than those of now, and
 // one whose record lost it.
 func (b *Bot) sweep(ctx context.Context) error {
-	for ctx.Err() == nil {
+	return b.rounds(ctx, "sweep", func() error {
 		err := b.eachSession(ctx, func(r store.Record, s *state) error {
-			if due := s.due(&b.rules); r.Due.IsZero() || r.Due.Sub(due) > time.Second {
+			due := s.due(&b.rules)
+			if r.Due.IsZero() || r.Due.Sub(due) > time.Second && r.Due.Sub(b.now()) > panicPause { // sooner, it is about to be looked at
 				b.log.Warn("a live session had no timer that ends it in time", "conversation", r.ID, "session", s.Session.ID)
 				b.metrics.add([]count{{"orphans", ""}})
 				return b.apply(ctx, r.ID, nil, timerEvent{}) // which sets it, or ends the session
@@ -30,6 +31,6 @@ func (b *Bot) sweep(ctx context.Context) error {
 			b.log.Error("cannot look through the sessions; will try again", "err", err)
 		}
 		pause(ctx, sweepEvery)
-	}
-	return nil
+		return nil
+	})
 }

@@ -75,7 +75,7 @@ func (t *typist) run(ctx context.Context) error {
 				case <-ctx.Done():
 					return nil
 				case y := <-t.todo:
-					t.pass(ctx, y)
+					t.bot.contain("typing", func() { t.pass(ctx, y) })
 				}
 			}
 		})
@@ -97,7 +97,7 @@ func (t *typist) follow(ctx context.Context) error {
 			t.mu.Unlock()
 			if !more {
 				s.over = true
-				t.pass(ctx, s.typing)
+				t.bot.contain("typing", func() { t.pass(ctx, s.typing) })
 			}
 		}
 	}
@@ -124,8 +124,8 @@ func (t *typist) pass(ctx context.Context, y typing) {
 		if answered == nil {
 			return
 		}
+		defer answered()
 		err = t.bot.teams.Typing(ctx, s.Ref)
-		answered()
 	case t.bot.hosts.get(instanceHost).out():
 		return
 	default:

@@ -12,7 +12,7 @@ import (
 func (b *Bot) keepTime(ctx context.Context) error {
 	const slice = 100
 	failed := 0 // of the last round: those come first again, and must not keep the others from their turn
-	for ctx.Err() == nil {
+	return b.rounds(ctx, "timers", func() error {
 		limit := slice + failed
 		due, err := b.store.Due(ctx, limit)
 		if err != nil && ctx.Err() == nil {
@@ -23,7 +23,8 @@ func (b *Bot) keepTime(ctx context.Context) error {
 		}
 		failed = 0
 		for _, conversation := range due {
-			if err := b.apply(ctx, conversation, nil, timerEvent{}); err != nil && ctx.Err() == nil {
+			ok := b.contain("timer", func() { err = b.apply(ctx, conversation, nil, timerEvent{}) })
+			if (!ok || err != nil) && ctx.Err() == nil {
 				failed++
 				b.log.Error("cannot handle timer; will try again", "conversation", conversation, "err", err)
 			}
@@ -31,13 +32,13 @@ func (b *Bot) keepTime(ctx context.Context) error {
 		if len(due) < limit || failed == len(due) {
 			pause(ctx, time.Second)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // prune removes what has been kept long enough.
 func (b *Bot) prune(ctx context.Context) error {
-	for ctx.Err() == nil {
+	return b.rounds(ctx, "pruning", func() error {
 		now := b.now()
 		more, err := b.store.Prune(ctx, store.Limits{
 			Lines:         now.Add(-b.rules.KeepTranscript),
@@ -55,6 +56,6 @@ func (b *Bot) prune(ctx context.Context) error {
 		} else {
 			pause(ctx, time.Minute)
 		}
-	}
-	return nil
+		return nil
+	})
 }
