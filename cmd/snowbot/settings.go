@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/uuid"
 
 	"snowbot/adapter"
 	"snowbot/store"
@@ -84,6 +85,9 @@ func (s *settings) check() error {
 		}
 	}
 	need("MICROSOFT_APP_ID", s.AppID)
+	if s.AppID != "" && !isUUID(s.AppID) && !isLoopbackURL(s.OpenIDMetadata) { // an emulator's may be any
+		add("MICROSOFT_APP_ID has to be an id such as 01234567-89ab-cdef-0123-456789abcdef")
+	}
 	oneOf("MICROSOFT_APP_TYPE", s.AppType, "SingleTenant", "MultiTenant", "UserAssignedMSI")
 	if s.AppType != "UserAssignedMSI" && s.AppCertificate == "" && s.FederatedFile == "" {
 		need("MICROSOFT_APP_PASSWORD", s.AppPassword)
@@ -92,6 +96,9 @@ func (s *settings) check() error {
 		need("MICROSOFT_APP_TENANT_ID", s.AppTenantID)
 	} else if s.AllowedTenants == "" && s.AppTenantID == "" {
 		add("ALLOWED_TENANTS is missing: with MICROSOFT_APP_TYPE=MultiTenant say which tenants may use the bot, or *")
+	}
+	if s.AllowedTenants != "" && len(list(s.AllowedTenants)) == 0 {
+		add("ALLOWED_TENANTS names no tenant")
 	}
 	if _, err := adapter.CloudByName(s.Cloud); err != nil {
 		oneOf("BOT_CLOUD", s.Cloud, "public", "usgov", "dod", "china")
@@ -134,6 +141,9 @@ func (s *settings) check() error {
 	slices.Sort(e.problems)
 	return &e
 }
+
+// isUUID reports whether text is a UUID as it is usually written.
+func isUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }
 
 // tenants are those whose employees may use the bot.
 func (s *settings) tenants() []string {

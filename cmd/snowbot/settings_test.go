@@ -16,7 +16,7 @@ import (
 // complete is an environment with which the service starts.
 func complete() map[string]string {
 	return map[string]string{
-		"MICROSOFT_APP_ID": "app", "MICROSOFT_APP_PASSWORD": "app-secret-value", "MICROSOFT_APP_TENANT_ID": "tenant",
+		"MICROSOFT_APP_ID": "01234567-89ab-cdef-0123-456789abcdef", "MICROSOFT_APP_PASSWORD": "app-secret-value", "MICROSOFT_APP_TENANT_ID": "tenant",
 		"SERVICENOW_INSTANCE": "https://example.service-now.com", "SERVICENOW_CLIENT_ID": "client",
 		"SERVICENOW_CLIENT_SECRET": "client-secret-value", "SERVICENOW_USERNAME": "user", "SERVICENOW_PASSWORD": "password-value",
 		"WEBHOOK_SECRET": "webhook-secret-value", "DATA_ENCRYPTION_KEY": "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
@@ -114,6 +114,9 @@ func TestSettingsTable(t *testing.T) {
 		{"another database", map[string]string{"DATABASE_URL": "mysql://x"}, "DATABASE_URL has to be"},
 		{"unknown type", map[string]string{"MICROSOFT_APP_TYPE": "Many"}, "MICROSOFT_APP_TYPE"},
 		{"many tenants without a list", map[string]string{"MICROSOFT_APP_TYPE": "MultiTenant", "MICROSOFT_APP_TENANT_ID": ""}, "ALLOWED_TENANTS"},
+		{"an app id that is none", map[string]string{"MICROSOFT_APP_ID": "abc"}, "MICROSOFT_APP_ID has to be"},
+		{"an emulator's may be any", map[string]string{"MICROSOFT_APP_ID": "abc", "BOT_OPENID_METADATA": "http://127.0.0.1:1/x"}, ""},
+		{"a list of no tenants", map[string]string{"ALLOWED_TENANTS": ","}, "ALLOWED_TENANTS names no tenant"},
 		{"unknown policy", map[string]string{"UNCLEAR_SENDS": "maybe"}, "UNCLEAR_SENDS"},
 		{"no address to listen at", map[string]string{"LISTEN_ADDR": " "}, "LISTEN_ADDR has to be"},
 		{"an address without a port", map[string]string{"ADMIN_LISTEN_ADDR": "localhost"}, "ADMIN_LISTEN_ADDR has to be"},
