@@ -182,7 +182,7 @@ func (b *Bot) Activity(ctx context.Context, a *adapter.Activity) error {
 	var taken *store.KeyTakenError
 	if errors.As(err, &taken) { // the person has a session in another conversation
 		ev.elsewhere = true
-		err = b.apply(ctx, conversation, ids, ev)
+		err = b.apply(ctx, conversation, []store.EventID{activityID(a)}, ev) // nothing was sent again: the card is not used up
 	}
 	return err
 }

@@ -119,7 +119,7 @@ func (c *change) escalate(e *employeeEvent) {
 		return
 	}
 	if c.facts.outage {
-		c.unreachable()
+		c.unreachable(e.ref.UserID)
 		return
 	}
 	c.state.Owner++
@@ -145,10 +145,10 @@ func (c *change) escalate(e *employeeEvent) {
 }
 
 // unreachable answers a wish for an agent while ServiceNow cannot be reached: a ticket is what can be promised.
-func (c *change) unreachable() {
+func (c *change) unreachable(person string) {
 	t := c.texts()
 	c.notice(t.Say(TextNoticeUnreachable))
-	c.state.Offer = c.seed
+	c.state.Offer, c.state.OfferTo = c.seed, person
 	c.offer(t.Say(TextTicketOffer), button{Verb: verbTicket, Session: c.seed, Title: t.Say(TextButtonTicket)})
 	c.count("escalations refused", "outage")
 }

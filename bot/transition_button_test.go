@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"snowbot/snow"
 )
 
 func TestButtonsAnswer(t *testing.T) {
@@ -12,6 +14,9 @@ func TestButtonsAnswer(t *testing.T) {
 		e := words("", IntentNone)
 		e.press, e.ref.UserID, e.activity.ReplyToID = &b, from, "card-1"
 		return e
+	}
+	closedInWords := func(w *world, id string) {
+		w.do(post(id, snow.Item{ID: "c", Kind: snow.KindSystem, Text: "Sam has closed the support session."}))
 	}
 	for _, tt := range []struct {
 		name   string
@@ -40,6 +45,24 @@ func TestButtonsAnswer(t *testing.T) {
 			w.do(words("end chat", IntentNone))
 			w.do(press(button{Verb: verbTicket, Session: id}, "29:mia"))
 		}, button{Verb: verbTicket}, "29:mia", []string{"teams notice"}},
+		{
+			"nor make a ticket of another's chat", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
+			button{Verb: verbTicket},
+			"29:bob",
+			nil,
+		},
+		{
+			"send again after the agent closed the chat in words asks for another", closedInWords,
+			button{Verb: verbAgain, Text: "my words"},
+			"29:mia",
+			[]string{"servicenow end", "teams end", "teams card", "servicenow agent", "teams card"},
+		},
+		{
+			"and so does the wish for a person", closedInWords,
+			button{Verb: verbTalk},
+			"29:mia",
+			[]string{"servicenow end", "teams end", "teams card", "servicenow agent", "teams card"},
+		},
 		{"a ticket of long ago is answered", func(w *world, _ string) {
 			w.do(words("end chat", IntentNone))
 			w.now = w.now.Add(25 * time.Hour)
@@ -58,5 +81,25 @@ func TestButtonsAnswer(t *testing.T) {
 				t.Errorf("sent %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestATicketOfferedInAnOutageIsForWhoAsked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		who  string
+		want []string
+	}{
+		{"29:bob", nil},
+		{"29:mia", []string{"teams notice", "servicenow ticket"}},
+	} {
+		w := newWorld(t)
+		w.facts.outage = true
+		w.do(words("agent", IntentAgent))
+		e := words("", IntentNone)
+		e.press, e.ref.UserID = &button{Verb: verbTicket, Session: w.state().Offer}, tt.who
+		if got := kinds(w.do(e)); !slices.Equal(got, tt.want) {
+			t.Errorf("pressed by %s: sent %v, want %v", tt.who, got, tt.want)
+		}
 	}
 }

@@ -213,6 +213,9 @@ func holds(accounts []adapter.ChannelAccount, who *adapter.ChannelAccount) bool 
 
 // pressed handles a button of ours. One of a session that is over is answered, not obeyed.
 func (e *employeeEvent) pressed(c *change) {
+	if p := e.press; (p.Verb == verbTalk || p.Verb == verbAgain) && c.state.Session != nil && c.state.forBot() {
+		c.left(true) // its agent has closed it, and nobody would read the words
+	}
 	s, p := c.state.Session, e.press
 	current := c.state.live(p.Session) && e.own(s)
 	switch {
@@ -229,7 +232,7 @@ func (e *employeeEvent) pressed(c *change) {
 	case p.Verb == verbCancel || p.Verb == verbEnd:
 		c.notice(c.texts().Say(TextNoticeNothingToCancel))
 	case p.Verb == verbTicket:
-		c.ticket(p.Session)
+		c.ticket(p.Session, e.ref.UserID)
 	case p.Verb == verbChoice && current && s.Answered != "" && s.Answered == e.activity.ReplyToID:
 		c.count("repeats", "choice") // the card stays, and its question has been answered
 	case p.Verb == verbChoice && current:
@@ -244,9 +247,16 @@ func (e *employeeEvent) pressed(c *change) {
 	}
 }
 
-// ticket has an incident made of a session that had no agent. Asking twice gives the same one.
-func (c *change) ticket(session string) {
+// ticket has an incident made of a session that had no agent, for whose it was: in a group others see the button too. Asking twice
+// gives the same one.
+func (c *change) ticket(session, person string) {
+	owner := c.state.OfferTo
+	if p := c.state.past(session); p != nil {
+		owner = p.Person
+	}
 	switch {
+	case owner != "" && owner != person:
+		c.count("ignored", "ticket of another")
 	case session == "" || session != c.state.Offer && c.state.past(session) == nil:
 		c.notice(c.texts().Say(TextTicketFailed)) // too long ago
 	case c.state.Ticket == session:
