@@ -20,6 +20,13 @@ func (s *Store) Commits() (n int) {
 	return n
 }
 
+// Queued counts the calls that wait for a commit.
+func (s *Store) Queued() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue)
+}
+
 // LimitSize makes commits fail that would make the file larger.
 func (s *Store) LimitSize(n int) {
 	s.db.MaxSize = n
