@@ -16,6 +16,7 @@ TOOLS         := $(CURDIR)/.bin
 JUDGES        := cmd/snowbot/judges
 PEERS         := cmd/snowbot/peers
 SENT          := $(CURDIR)/bin/sent.jsonl
+SEARCHED      := $(CURDIR)/bin/searched.jsonl
 export PATH   := $(TOOLS):$(PATH)
 
 .PHONY: run build test e2e lint vuln fuzz bench bench-peers tools clean
@@ -27,15 +28,16 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/snowbot ./cmd/snowbot
 
 # The race detector needs a C compiler, and the tests that stop the service between two system calls need strace. What the bots of all
-# tests sent is judged at once in the end.
+# tests sent is judged at once in the end, and what was searched for people's words and secrets is added up.
 test: $(JUDGES)/node_modules/.package-lock.json
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; }
 	@command -v gcc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
 	@command -v strace >/dev/null || { apt-get update -qq && apt-get install -y -qq strace >/dev/null; }
 	$(GO) mod verify
-	@mkdir -p bin && rm -f $(SENT)
-	CGO_ENABLED=1 ADAPTERTEST_SENT=$(SENT) $(GO) test -race -timeout 20m ./...
+	@mkdir -p bin && rm -f $(SENT) $(SEARCHED)
+	CGO_ENABLED=1 ADAPTERTEST_SENT=$(SENT) LEAKTEST_REPORT=$(SEARCHED) $(GO) test -race -timeout 20m ./...
 	PATH="$$(echo $(CURDIR)/$(JUDGES)/node_modules/node-*/bin):$$PATH" node $(JUDGES)/all.mjs $(SENT)
+	$(GO) run ./cmd/leaktest/tally $(SEARCHED)
 
 e2e: $(JUDGES)/node_modules/.package-lock.json
 	@command -v "$(CHROMIUM)" >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium fonts-noto-color-emoji >/dev/null; }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"snowbot/adapter"
+	"snowbot/cmd/leaktest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -96,8 +97,10 @@ func openConnector(tb testing.TB, change func(*adapter.ConnectorOptions)) *adapt
 	tb.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 128}
 	tb.Cleanup(transport.CloseIdleConnections)
+	watch := leaktest.New(tb)
+	watch.Secret("words of a person")
 	o := adapter.ConnectorOptions{
-		Tokens: tokens("token"), Hosts: adapter.HostPolicy{AllowLoopback: true}, HTTP: &http.Client{Transport: transport},
+		Tokens: tokens("token"), Hosts: adapter.HostPolicy{AllowLoopback: true}, HTTP: &http.Client{Transport: transport}, Log: watch.Log(),
 	}
 	if change != nil {
 		change(&o)

@@ -66,7 +66,7 @@ func (d *door) post(tb testing.TB, body string, change func(r *http.Request)) *h
 	d.watch.Wire(body)
 	d.handler.ServeHTTP(w, r)
 	if w.Code >= http.StatusBadRequest {
-		_, _ = d.watch.Write(w.Body.Bytes())
+		_, _ = d.watch.To(leaktest.Refusal).Write(w.Body.Bytes())
 	}
 	return w
 }

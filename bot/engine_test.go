@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"snowbot/adapter"
 	"snowbot/bot"
@@ -79,6 +80,7 @@ func (e *engine) start() {
 		if err := <-ended; err != nil {
 			e.t.Errorf("run: %v", err)
 		}
+		e.watch.Serves(leaktest.Metrics, promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{}))
 		if err := e.store.Close(); err != nil {
 			e.t.Errorf("close store: %v", err)
 		}

@@ -1,10 +1,8 @@
 package snow_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"snowbot/cmd/leaktest"
 	"snowbot/snow"
 )
 
@@ -134,8 +133,9 @@ func newFakeClient(t testing.TB, f *fakeInstance, change ...func(*snow.ClientOpt
 
 func newCheckedClient(t testing.TB, o snow.ClientOptions, change ...func(*snow.ClientOptions)) *snow.Client {
 	t.Helper()
-	var log lockedBuffer
-	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	watch := leaktest.New(t)
+	watch.Secret(clientSecrets...)
+	o.Log = watch.Log()
 	for _, f := range change {
 		f(&o)
 	}
@@ -143,10 +143,7 @@ func newCheckedClient(t testing.TB, o snow.ClientOptions, change ...func(*snow.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		c.Close()
-		noSecrets(t, log.String())
-	})
+	t.Cleanup(c.Close)
 	return c
 }
 
@@ -157,30 +154,15 @@ func options() snow.ClientOptions {
 	}
 }
 
+// clientSecrets must be in no log and no error.
+var clientSecrets = []string{testSecret, testPassword, testWords, testEmail, "access-", "refresh-of", "12345", "mia.khan"}
+
+// noSecrets looks at what an error shows.
 func noSecrets(t testing.TB, s string) {
 	t.Helper()
-	for _, secret := range []string{testSecret, testPassword, testWords, testEmail, "access-", "refresh-of", "12345", "mia.khan"} {
-		if strings.Contains(s, secret) {
-			t.Errorf("%q is in %q", secret, s)
-		}
-	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	watch := leaktest.New(t)
+	watch.Secret(clientSecrets...)
+	fmt.Fprintln(watch.To(leaktest.Refusal), s)
 }
 
 var (

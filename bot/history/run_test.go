@@ -21,6 +21,7 @@ import (
 	"snowbot/adapter/adaptertest"
 	"snowbot/bot"
 	"snowbot/bot/history"
+	"snowbot/cmd/leaktest"
 	"snowbot/snow"
 	"snowbot/snow/snowtest"
 	"snowbot/store"
@@ -35,6 +36,7 @@ type local struct {
 	snow  *snowtest.Instance
 	path  string
 	rules bot.Rules
+	watch *leaktest.Watch // of what is logged and counted
 	ahead atomic.Int64
 	stop  func() error
 }
@@ -48,7 +50,7 @@ func (l *local) Start(context.Context) (history.Addresses, error) {
 	if err != nil {
 		return history.Addresses{}, err
 	}
-	st, err := bolt.Open(bolt.Options{Path: l.path, Keys: keys, Now: l.now})
+	st, err := bolt.Open(bolt.Options{Path: l.path, Keys: keys, Now: l.now, Log: l.watch.Log()})
 	if err != nil {
 		return history.Addresses{}, err
 	}
@@ -57,26 +59,26 @@ func (l *local) Start(context.Context) (history.Addresses, error) {
 		return history.Addresses{}, err
 	}
 	verifier, err := adapter.NewVerifier(adapter.VerifierOptions{
-		AppID: l.teams.AppID(), MetadataURL: l.teams.MetadataURL(), Issuer: cloud.Issuer,
+		AppID: l.teams.AppID(), MetadataURL: l.teams.MetadataURL(), Issuer: cloud.Issuer, Log: l.watch.Log(),
 	})
 	if err != nil {
 		return history.Addresses{}, err
 	}
 	tokens, err := adapter.NewTokenSource(adapter.Credentials{
 		AppID: l.teams.AppID(), AppType: "SingleTenant", TenantID: l.teams.TenantID(), Password: l.teams.AppPassword(),
-		Cloud: cloud, TokenURL: l.teams.TokenURL(),
+		Cloud: cloud, TokenURL: l.teams.TokenURL(), Log: l.watch.Log(),
 	})
 	if err != nil {
 		return history.Addresses{}, err
 	}
 	hosts := adapter.HostPolicy{AllowLoopback: true}
-	connector, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens, Hosts: hosts})
+	connector, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens, Hosts: hosts, Log: l.watch.Log()})
 	if err != nil {
 		return history.Addresses{}, err
 	}
 	id, secret, user, password := l.snow.Credentials()
 	client, err := snow.NewClient(snow.ClientOptions{
-		Instance: l.snow.URL(), ClientID: id, ClientSecret: secret, Username: user, Password: password,
+		Instance: l.snow.URL(), ClientID: id, ClientSecret: secret, Username: user, Password: password, Log: l.watch.Log(),
 	})
 	if err != nil {
 		return history.Addresses{}, err
@@ -86,25 +88,27 @@ func (l *local) Start(context.Context) (history.Addresses, error) {
 	rules.Ticks, rules.Resolve = true, client.Resolve
 	service, err := bot.New(bot.Options{
 		Store: st, Teams: connector, ServiceNow: client, AppID: l.teams.AppID(), Metrics: registry, Now: l.now, Workers: 8, Rules: rules,
+		Log: l.watch.Log(),
 	})
 	if err != nil {
 		return history.Addresses{}, err
 	}
 	messages, err := adapter.NewHandler(adapter.HandlerOptions{
 		Verifier: verifier, AppID: l.teams.AppID(), Tenants: []string{l.teams.TenantID()}, Hosts: hosts,
-		OnActivity: service.Activity, OnInvoke: service.Invoke,
+		OnActivity: service.Activity, OnInvoke: service.Invoke, Log: l.watch.Log(),
 	})
 	if err != nil {
 		return history.Addresses{}, err
 	}
-	webhook, err := snow.NewWebhook(snow.WebhookOptions{Secrets: []string{localSecret}, Accept: service.ServiceNow})
+	webhook, err := snow.NewWebhook(snow.WebhookOptions{Secrets: []string{localSecret}, Accept: service.ServiceNow, Log: l.watch.Log()})
 	if err != nil {
 		return history.Addresses{}, err
 	}
 	routes := http.NewServeMux()
 	routes.Handle("/api/messages", messages)
 	routes.Handle("/webhook", webhook)
-	routes.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	routes.Handle("/metrics", metrics)
 	front := httptest.NewServer(routes)
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -115,6 +119,7 @@ func (l *local) Start(context.Context) (history.Addresses, error) {
 		front.Close()
 		cancel()
 		running.Wait()
+		l.watch.Serves(leaktest.Metrics, metrics)
 		client.Close()
 		return st.Close()
 	}
@@ -144,6 +149,11 @@ func (l *local) run(t *testing.T, p history.Plan, o adaptertest.Options) history
 		t.Fatal(err)
 	}
 	t.Cleanup(p.ServiceNow.Close)
+	l.watch = leaktest.New(t)
+	_, secret, _, password := p.ServiceNow.Credentials()
+	l.watch.Secret(p.Teams.AppPassword(), secret, password, localSecret)
+	t.Cleanup(p.Teams.Subscribe(func(x adaptertest.Exchange) { l.watch.Wire(x.RequestBody) }))
+	t.Cleanup(p.ServiceNow.Subscribe(func(x snowtest.Exchange) { l.watch.Wire(x.RequestBody) }))
 	l.teams, l.snow, l.path = p.Teams, p.ServiceNow, filepath.Join(t.TempDir(), "snowbot.db")
 	p.Target = l
 	report, err := history.Run(t.Context(), p)

@@ -17,7 +17,7 @@ func TestBulkWorkShowsABar(t *testing.T) {
 			"DATABASE_URL=bbolt:" + path, "DATA_ENCRYPTION_KEY=" + complete()["DATA_ENCRYPTION_KEY"], "ADMIN_LISTEN_ADDR=127.0.0.1:1",
 			"PATH=" + os.Getenv("PATH"), "TERM=xterm",
 		}
-		out, err := cmd.CombinedOutput()
+		out, err := printed(t, cmd)
 		if err != nil {
 			t.Errorf("%q: %v\n%s", command, err, out)
 		}

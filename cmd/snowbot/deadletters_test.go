@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"snowbot/adapter/adaptertest"
+	"snowbot/cmd/leaktest"
 	"snowbot/snow/snowtest"
 )
 
@@ -36,6 +38,10 @@ func (r *rig) command(env []string, args ...string) (stdout, stderr string, code
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		r.t.Fatal(err)
 	}
+	if !showsWords(args) {
+		fmt.Fprintln(r.logs.watch.To(leaktest.Output), out.String())
+	}
+	fmt.Fprintln(r.logs.watch.To(leaktest.Output), problems.String())
 	return out.String(), problems.String(), cmd.ProcessState.ExitCode()
 }
 
@@ -309,7 +315,7 @@ func TestDeadLettersOfAFile(t *testing.T) {
 	run := func(args ...string) (string, int) {
 		cmd := exec.CommandContext(t.Context(), "snowbot", args...)
 		cmd.Env = []string{"DATABASE_URL=bbolt:" + path, "DATA_ENCRYPTION_KEY=" + complete()["DATA_ENCRYPTION_KEY"], "ADMIN_LISTEN_ADDR=127.0.0.1:1"}
-		out, err := cmd.CombinedOutput()
+		out, err := printed(t, cmd)
 		if err != nil && cmd.ProcessState == nil {
 			t.Fatal(err)
 		}

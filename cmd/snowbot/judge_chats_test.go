@@ -40,7 +40,9 @@ func newTable(t *testing.T, name string, sent *sentSubjects, env map[string]stri
 		t.Fatalf("%v\n%s", err, b.logs.String())
 	}
 	t.Cleanup(func() {
-		_ = b.Kill()
+		if err := b.Stop(); err != nil {
+			t.Error(err)
+		}
 		if t.Failed() {
 			t.Logf("the service:\n%s", b.logs.String())
 		}

@@ -86,7 +86,7 @@ func newPlay(t *testing.T) *play {
 	t.Cleanup(inst.Close)
 	y := &play{playground: newPlayground(t, teams), snow: inst, proc: newBinary(t, teams, inst, nil)}
 	y.start()
-	t.Cleanup(func() { _ = y.proc.Kill() })
+	t.Cleanup(func() { y.must(y.proc.Stop()) })
 	return y
 }
 

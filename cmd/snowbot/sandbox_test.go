@@ -39,6 +39,8 @@ func openSandbox(t *testing.T) *sandboxPage {
 	if p.box, err = newSandbox(sandboxOptions{Binary: binary, Dir: p.dir}); err != nil {
 		t.Fatal(err)
 	}
+	logs := watched(t, p.box.teams, p.box.now)
+	logs.watch.Secret(secretSettings(p.box.child.env)...)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -50,15 +52,29 @@ func openSandbox(t *testing.T) *sandboxPage {
 	p.end = func() error { cancel(); err := <-ended; ended <- err; return err }
 	t.Cleanup(func() {
 		if err := p.end(); err != nil {
-			t.Errorf("the sandbox ended with %v", err)
+			t.Errorf("the sandbox ended with %v", logs.watch.Refused(err))
 		}
-		if t.Failed() {
-			log, _ := os.ReadFile(filepath.Join(p.dir, "service.log"))
+		log, err := os.ReadFile(filepath.Join(p.dir, "service.log"))
+		if err != nil {
+			t.Error(err)
+		}
+		if _, _ = logs.Write(log); t.Failed() {
 			t.Logf("the service's log:\n%s", log)
 		}
 	})
 	p.wait("the first employee is greeted", func(st sandboxState) bool { return len(st.Employees) == 1 && len(st.Employees[0].Messages) > 0 })
 	return p
+}
+
+// secretSettings are the values of those variables that nobody may see.
+func secretSettings(env []string) (values []string) {
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		if strings.Contains(name, "SECRET") || strings.Contains(name, "PASSWORD") || strings.Contains(name, "KEY") || strings.Contains(name, "TOKEN") && !strings.Contains(name, "URL") {
+			values = append(values, value)
+		}
+	}
+	return values
 }
 
 // do sends a command and returns the status and the answer.

@@ -1,19 +1,21 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"snowbot/cmd/leaktest"
 	"snowbot/store/postgres/postgrestest"
 )
 
 // TestMain makes "snowbot" a command for the scripts in testdata/script, and for every process the tests start: the
 // same code as the binary's, with the race detector if the tests have it.
 func TestMain(m *testing.M) {
-	testscript.Main(withServer{m}, map[string]func(){"snowbot": func() { os.Exit(run()) }})
+	testscript.Main(withServer{m}, map[string]func(){"snowbot": func() { os.Exit(keepingPrinted(run)) }})
 }
 
 // withServer runs the tests, and ends the PostgreSQL server if one of them has started it.
@@ -22,8 +24,13 @@ type withServer struct{ tests *testing.M }
 // Run implements testscript.TestingM.
 func (w withServer) Run() int {
 	code := w.tests.Run()
-	if postgresServer.server != nil {
-		postgresServer.server.Stop()
+	if s := postgresServer.server; s != nil {
+		keepLog(s)
+		s.Stop()
+		if err := postgresLogs.End(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	return code
 }
@@ -50,6 +57,8 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: func(e *testscript.Env) error {
 		e.Setenv("SYSTEM_TMPDIR", os.TempDir()) // other users may enter it, such as the one who runs PostgreSQL
-		return nil
+		w := leaktest.New(e.T().(testing.TB))
+		w.Secret(complete()["DATA_ENCRYPTION_KEY"], "Is anybody there?")
+		return lookForPrinted(e, w)
 	}})
 }

@@ -90,6 +90,7 @@ func TestServiceCarriesAWholeChat(t *testing.T) {
 // checkRequest demands one request for an agent, with all that ServiceNow is to know.
 func (r *rig) checkRequest(c snowtest.Chat) {
 	r.t.Helper()
+	r.until("a request for an agent in the instance's log", func() bool { return len(r.requests("AGENT")) > 0 }) // after its answer
 	asked := r.requests("AGENT")
 	if len(asked) != 1 {
 		r.t.Fatalf("%d requests for an agent, want 1", len(asked))

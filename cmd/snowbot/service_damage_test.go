@@ -50,7 +50,7 @@ func TestServiceRefusesADamagedFile(t *testing.T) {
 		}
 		cmd := exec.CommandContext(r.within(), "snowbot", "serve")
 		cmd.Env = r.env
-		out, err := cmd.CombinedOutput()
+		out, err := printed(t, cmd)
 		if err == nil || cmd.ProcessState.ExitCode() != 1 {
 			t.Errorf("%s: exit %v, want 1\n%s", name, err, out)
 		}

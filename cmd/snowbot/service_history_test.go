@@ -11,6 +11,7 @@ import (
 
 	"snowbot/adapter/adaptertest"
 	"snowbot/bot/history"
+	"snowbot/cmd/leaktest"
 	"snowbot/snow/snowtest"
 )
 
@@ -34,6 +35,14 @@ func newBinary(t *testing.T, teams *adaptertest.Channel, inst *snowtest.Instance
 	maps.Copy(env, more)
 	logs := watched(t, teams, inst)
 	return &binary{&benchTarget{command: []string{"snowbot", "serve"}, env: childEnv(env), secret: rigSecret, logs: logs}, logs}
+}
+
+// Stop implements history.Target.
+func (b *binary) Stop() error {
+	if b.proc != nil {
+		b.logs.watch.Fetch(leaktest.Metrics, "http://"+b.proc.at.Admin+"/metrics")
+	}
+	return b.benchTarget.Stop()
 }
 
 // TestServiceKeepsItsPromises has employees and agents talk through the real binary while requests fail on both sides and

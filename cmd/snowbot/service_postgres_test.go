@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"snowbot/snow/snowtest"
-	"snowbot/store/postgres/postgrestest"
 )
 
 // TestServiceOnPostgres: everything that works on a file works on PostgreSQL, a kill in the middle and the commands included.
@@ -150,11 +149,7 @@ func TestAnyReplicaTakesAnyRequest(t *testing.T) {
 // With it, it goes on by itself; what was repeated is there once.
 func TestDatabaseGoesAway(t *testing.T) {
 	t.Parallel()
-	server, err := postgrestest.Start(postgrestest.Options{Own: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
+	server := ownServer(t)
 	r := newRig(t, snowtest.Options{}, "DATABASE_URL="+server.URL())
 	c := r.connect()
 	if err := server.Crash(); err != nil {

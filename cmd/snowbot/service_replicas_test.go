@@ -11,7 +11,6 @@ import (
 	"snowbot/adapter/adaptertest"
 	"snowbot/bot/history"
 	"snowbot/snow/snowtest"
-	"snowbot/store/postgres/postgrestest"
 )
 
 // Flags of TestReplicasKeepTheirPromises.
@@ -29,11 +28,8 @@ func TestReplicasKeepTheirPromises(t *testing.T) {
 		seed = *historySeed
 	}
 	t.Logf("seed %d", seed)
-	server, err := postgrestest.Start(postgrestest.Options{Own: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
+	server := ownServer(t)
+	var err error
 	p := history.Plan{
 		Seed: seed, Conversations: 30, Messages: 1 << 20, FaultRate: 0.05,
 		KillEvery: 5 * time.Second, Lasting: *replicasLasting, Outages: 2,

@@ -53,19 +53,20 @@ func watched(t *testing.T, teams *adaptertest.Channel, instance *snowtest.Instan
 	w.Secret(teams.AppPassword(), secret, password, rigSecret, complete()["DATA_ENCRYPTION_KEY"])
 	refusal := func(status int, body string) {
 		if status >= http.StatusBadRequest {
-			fmt.Fprintln(w, body)
+			fmt.Fprintln(w.To(leaktest.Refusal), body)
 		}
 	}
+	wire := func(body string) { w.Wire(body); postgresLogs.Wire(body) }
 	t.Cleanup(teams.Subscribe(func(x adaptertest.Exchange) {
-		w.Wire(x.RequestBody)
+		wire(x.RequestBody)
 		if x.Direction == adaptertest.In {
-			w.Wire(x.ResponseBody)
+			wire(x.ResponseBody)
 		} else {
 			refusal(x.Status, x.ResponseBody)
 		}
 	}))
 	t.Cleanup(instance.Subscribe(func(x snowtest.Exchange) {
-		w.Wire(x.RequestBody)
+		wire(x.RequestBody)
 		if x.Direction == snowtest.Out {
 			refusal(x.Status, x.ResponseBody)
 		}
@@ -131,10 +132,7 @@ func newRig(t *testing.T, o snowtest.Options, more ...string) *rig {
 	r.logs = watched(t, r.teams, r.snow)
 	r.start()
 	t.Cleanup(func() {
-		if res, err := http.Get("http://" + r.admin + "/metrics"); err == nil { //nolint:gosec,noctx // loopback; some tests have ended it
-			_, _ = io.Copy(r.logs.watch, res.Body)
-			res.Body.Close()
-		}
+		r.logs.watch.Fetch(leaktest.Metrics, "http://"+r.admin+"/metrics")
 		r.kill()
 	})
 	r.mia = r.teams.AddUser(adaptertest.User{Name: "Mia Khan", Email: "mia.khan@example.com"})
@@ -410,7 +408,7 @@ func (r *rig) post(path, auth, body string) int {
 		return 0
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(r.logs.watch, res.Body)
+	_, _ = io.Copy(r.logs.watch.To(leaktest.Refusal), res.Body)
 	return res.StatusCode
 }
 
@@ -473,7 +471,7 @@ func TestServiceStartNamesEveryProblem(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), "snowbot", "serve")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	out, err := cmd.CombinedOutput()
+	out, err := printed(t, cmd)
 	if err == nil || cmd.ProcessState.ExitCode() != 2 {
 		t.Errorf("exit %v, want 2", err)
 	}

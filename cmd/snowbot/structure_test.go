@@ -53,11 +53,12 @@ func TestArrows(t *testing.T) {
 		"snowbot/store/bolt":                  {"snowbot/store"},
 		"snowbot/store/postgres":              {"snowbot/store"},
 		"snowbot/store/postgres/postgrestest": {},
-		"snowbot/store/storetest":             {"snowbot/store"},
+		"snowbot/store/storetest":             {"snowbot/store", "snowbot/cmd/leaktest"},
 		"snowbot/bot":                         {"snowbot/adapter", "snowbot/snow", "snowbot/store"},
 		"snowbot/bot/history":                 {"snowbot/adapter", "snowbot/adapter/adaptertest", "snowbot/snow", "snowbot/snow/snowtest", "snowbot/store", "snowbot/store/bolt", "snowbot/bot"},
 		"snowbot/manifest":                    {},
 		"snowbot/cmd/leaktest":                {},
+		"snowbot/cmd/leaktest/tally":          {"snowbot/cmd/leaktest"},
 		"snowbot/cmd/snowbot":                 nil, // wires everything
 	}
 	for _, p := range packages(t) {

@@ -25,7 +25,7 @@ func TestStore(t *testing.T) {
 	path := func(o storetest.Options) string { return filepath.Join(o.Dir, "snowbot.db") }
 	storetest.Run(t, storetest.Harness{
 		Open: func(_ testing.TB, o storetest.Options) (store.Store, error) {
-			s, err := bolt.Open(bolt.Options{Path: path(o), Keys: o.Keys, Now: o.Now})
+			s, err := bolt.Open(bolt.Options{Path: path(o), Keys: o.Keys, Now: o.Now, Log: o.Log})
 			if err != nil {
 				return nil, err
 			}

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,14 +13,18 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
+	"snowbot/cmd/leaktest"
 	"snowbot/store"
 	"snowbot/store/postgres"
 	"snowbot/store/postgres/postgrestest"
 	"snowbot/store/storetest"
 )
 
-// shared is the server of all tests that do not harm it.
-var shared *postgrestest.Server
+// shared is the server of all tests that do not harm it, whose log is searched for what the stores were to seal.
+var (
+	shared *postgrestest.Server
+	sealed = leaktest.Whole("the server of all tests")
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -35,7 +40,13 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	log, err := shared.Log()
 	shared.Stop()
+	_, _ = sealed.To(leaktest.Server).Write(log)
+	if err = errors.Join(err, sealed.End()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -50,15 +61,46 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB, o storetest.Options) (store.Store, error) {
 			s, err := postgres.Open(context.Background(), postgres.Options{
-				URL: shared.Schema(t, o.Dir), Keys: o.Keys, Now: o.Now, Migrate: true, MaxConns: 8,
+				URL: shared.Schema(t, o.Dir), Keys: o.Keys, Now: o.Now, Log: o.Log, Migrate: true, MaxConns: 8,
 			})
 			if err != nil {
 				return nil, err
 			}
 			return s, nil
 		},
-		Raw: func(t testing.TB, o storetest.Options) []byte { return everything(t, shared.Schema(t, o.Dir)) },
+		Raw:    func(t testing.TB, o storetest.Options) []byte { return everything(t, shared.Schema(t, o.Dir)) },
+		Sealed: sealed.Secret,
 	})
+}
+
+// TestServerLogTells shows that the search of the server's log, which [TestMain] does at the end, would find what was not sealed.
+func TestServerLogTells(t *testing.T) {
+	t.Parallel()
+	own, err := postgrestest.Start(postgrestest.Options{Own: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(own.Stop)
+	conn := own.Connect(t, own.URL())
+	defer conn.Close(context.Background())
+	for _, planted := range []any{"the words of " + leaktest.Mark, []byte("the bytes of " + leaktest.Mark)} {
+		before, err := own.Log()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), "SELECT $1", planted); err != nil {
+			t.Fatal(err)
+		}
+		log, err := own.Log()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := leaktest.Whole("")
+		_, _ = w.To(leaktest.Server).Write(log[len(before):])
+		if len(w.Leaks()) == 0 {
+			t.Errorf("%q was not found in\n%s", planted, log[len(before):])
+		}
+	}
 }
 
 // everything returns all rows of all tables of a schema.

@@ -29,7 +29,7 @@ func TestStoreOnALaterSchema(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB, o storetest.Options) (store.Store, error) {
 			url := shared.Schema(t, o.Dir)
-			s, err := postgres.Open(context.Background(), postgres.Options{URL: url, Keys: o.Keys, Now: o.Now, Migrate: true, MaxConns: 8})
+			s, err := postgres.Open(context.Background(), postgres.Options{URL: url, Keys: o.Keys, Now: o.Now, Log: o.Log, Migrate: true, MaxConns: 8})
 			if err != nil {
 				return nil, err
 			}
@@ -49,7 +49,8 @@ func TestStoreOnALaterSchema(t *testing.T) {
 			}
 			return s, nil
 		},
-		Raw: func(t testing.TB, o storetest.Options) []byte { return everything(t, shared.Schema(t, o.Dir)) },
+		Raw:    func(t testing.TB, o storetest.Options) []byte { return everything(t, shared.Schema(t, o.Dir)) },
+		Sealed: sealed.Secret,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"snowbot/cmd/leaktest"
 	"snowbot/store"
 )
 
@@ -28,6 +30,8 @@ type Options struct {
 	Now func() time.Time
 	// Keys are the keys to seal with.
 	Keys *store.Keyring
+	// Log is searched for what the store is to seal.
+	Log *slog.Logger
 }
 
 // A Harness gives the suite access to an implementation.
@@ -36,6 +40,8 @@ type Harness struct {
 	Open func(t testing.TB, o Options) (store.Store, error)
 	// Raw returns all bytes that the store keeps at rest: files, or rows. The store may be open.
 	Raw func(t testing.TB, o Options) []byte
+	// Sealed, unless nil, is told what the store is to seal, for a harness that sees who else might learn of it.
+	Sealed func(words ...string)
 }
 
 // Run runs the suite, each case against a fresh store.
@@ -80,12 +86,13 @@ type world struct {
 	h     Harness
 	clock *clock
 	opts  Options
+	watch *leaktest.Watch
 }
 
 func newWorld(t *testing.T, h Harness) *world {
 	t.Helper()
-	w := &world{h: h, clock: newClock()}
-	w.opts = Options{Dir: t.TempDir(), Now: w.clock.now, Keys: keys(t, 1)}
+	w := &world{h: h, clock: newClock(), watch: leaktest.New(t)}
+	w.opts = Options{Dir: t.TempDir(), Now: w.clock.now, Keys: keys(t, 1), Log: w.watch.Log()}
 	w.open(t)
 	return w
 }
@@ -96,7 +103,7 @@ func (w *world) open(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	w.Store = s
+	w.Store = watched{s, w}
 	t.Cleanup(func() { s.Close() })
 }
 
@@ -226,7 +233,7 @@ func (w *world) waiting(t *testing.T, d store.Direction) int {
 // soon waits until a condition holds, for what the contract allows to be late.
 func (w *world) soon(t *testing.T, ok func() bool) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -113,8 +114,8 @@ func (s *Server) start(fsync bool) error {
 	conf := fmt.Sprintf("listen_addresses = '127.0.0.1'\nport = %d\nunix_socket_directories = '%s'\nmax_connections = 400\n"+
 		"shared_buffers = 64MB\nssl = on\nssl_cert_file = '%s'\nssl_key_file = '%s'\nlog_min_messages = error\n",
 		port, s.dir, s.ca, filepath.Join(s.dir, "server.key"))
-	if !fsync {
-		conf += "fsync = off\n"
+	if !fsync { // no measurement
+		conf += "fsync = off\nlog_statement = all\nlog_parameter_max_length_on_error = -1\n"
 	}
 	if err := s.configure(conf); err != nil {
 		return err
@@ -213,6 +214,16 @@ func (s *Server) Stop() {
 	os.RemoveAll(s.dir)
 }
 
+// Log is what the server has logged: every statement with its parameters, unless it is not ours or there for measurements.
+func (s *Server) Log() ([]byte, error) {
+	if s.bin == "" {
+		return nil, nil
+	}
+	return os.ReadFile(s.logFile())
+}
+
+func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // Crash ends the server as a crash would, cutting all connections; [Server.Up] starts it again.
@@ -222,7 +233,7 @@ func (s *Server) Crash() error {
 
 // Up starts the server that was stopped, and waits until it has recovered.
 func (s *Server) Up() error {
-	return s.run("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-w", "-t", "60", "start")
+	return s.run("pg_ctl", "-D", s.data(), "-l", s.logFile(), "-w", "-t", "60", "start")
 }
 
 // Restart restarts the server as after a crash, or cuts all connections of one that is not ours.
@@ -288,14 +299,20 @@ func With(t TB, u, name, value string) string {
 	return parsed.String()
 }
 
+// freePort returns a port that nobody listens on. It is below those that the system gives away, so that no connection takes it
+// before the server does, or while that is down.
 func freePort() (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const lowest, highest = 10_000, 30_000
+	for try := 0; ; try++ {
+		port := lowest + mathrand.IntN(highest-lowest)
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return port, l.Close()
+		}
+		if try == 100 {
+			return 0, err
+		}
 	}
-	defer l.Close()
-	_, port, _ := strings.Cut(l.Addr().String(), ":")
-	return strconv.Atoi(port)
 }
 
 // CPU returns the time that the processors have spent on the server's processes that live, or 0 where there is no /proc.
