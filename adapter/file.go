@@ -41,6 +41,20 @@ func (r FileRef) String() string { return "file of type " + r.ContentType }
 // GoString is String.
 func (r FileRef) GoString() string { return r.String() }
 
+// NameFor is the name with an ending for what turned out to be of that type, where it has none: "image.png" for a picture that was
+// pasted. Who gets a file decides by the ending what to do with it, and ServiceNow whether to take it.
+func (r FileRef) NameFor(contentType string) string {
+	if path.Ext(r.Name) != "" {
+		return r.Name
+	}
+	for ending, t := range officeTypes {
+		if t.name == contentType && ending != "jpeg" {
+			return cleanName(r.Name + "." + ending)
+		}
+	}
+	return r.Name
+}
+
 // Files returns the files and pictures that the user sent along, in their order. Cards, and the text/html copy of a message's
 // text, are not among them. In group chats and channels Teams hands bots no files but pasted pictures.
 func (a *Activity) Files() []FileRef {

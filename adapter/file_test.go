@@ -101,6 +101,23 @@ func TestFileNames(t *testing.T) {
 	}
 }
 
+func TestFileNameFor(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, contentType, want string }{
+		{"image", "image/png", "image.png"},
+		{"image", "image/jpeg", "image.jpg"},
+		{"image", "image/heic", "image"},
+		{"image", "", "image"},
+		{"a.b", "image/png", "a.b"},
+		{"file", "application/pdf", "file.pdf"},
+		{strings.Repeat("x", 255), "application/pdf", strings.Repeat("x", 251) + ".pdf"},
+	} {
+		if got := (adapter.FileRef{Name: tt.name}).NameFor(tt.contentType); got != tt.want {
+			t.Errorf("%q as %s is called %q, want %q", tt.name, tt.contentType, got, tt.want)
+		}
+	}
+}
+
 func TestFileRefTellsLogsNothing(t *testing.T) {
 	t.Parallel()
 	ref := adapter.FileRef{Name: "salary.pdf", ContentType: "application/pdf", URL: "https://contoso-my.sharepoint.com/x?tempauth=secret"}

@@ -118,7 +118,7 @@ func (b *Bot) fileToAgent(ctx context.Context, conversation string, chat snow.Ch
 			call.teams++
 		}
 		data, contentType, err := b.teams.FetchFile(ctx, *ref, b.rules.Files.Most)
-		return store.File{Name: ref.Name, ContentType: contentType, Data: data}, err
+		return store.File{Name: ref.NameFor(contentType), ContentType: contentType, Data: data}, err
 	})
 	if err != nil {
 		return err

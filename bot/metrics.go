@@ -67,12 +67,12 @@ func (m *metrics) delivered(d store.Direction, kind string, v decision, age time
 type gauges struct{ bot *Bot }
 
 var (
-	waitingDesc = prometheus.NewDesc("snowbot_deliveries_waiting", "Deliveries in lanes, by direction.", []string{"direction"}, nil)
-	deadDesc    = prometheus.NewDesc("snowbot_dead_letters", "Deliveries given up and kept.", nil, nil)
+	waitingDesc = prometheus.NewDesc("snowbot_deliveries_waiting", "Deliveries in lanes, by direction. On PostgreSQL up to twenty times as old as counting takes.", []string{"direction"}, nil)
+	deadDesc    = prometheus.NewDesc("snowbot_dead_letters", "Deliveries given up and kept. On PostgreSQL up to twenty times as old as counting takes.", nil, nil)
 	heldDesc    = prometheus.NewDesc("snowbot_lanes_held", "Lanes in hand that wait for a rate window or for a host, by direction.", []string{"direction"}, nil)
 	outDesc     = prometheus.NewDesc("snowbot_host_out", "1 while the breaker of a host is open.", []string{"host"}, nil)
 	countDesc   = prometheus.NewDesc("snowbot_replicas", "Processes that work on the store, as far as this one knows; 0 while the others may not know of it.", nil, nil)
-	liveDesc    = prometheus.NewDesc("snowbot_sessions_live", "Sessions that are on.", nil, nil)
+	liveDesc    = prometheus.NewDesc("snowbot_sessions_live", "Sessions that are on. On PostgreSQL up to twenty times as old as counting takes.", nil, nil)
 )
 
 func (gauges) Describe(ch chan<- *prometheus.Desc) {

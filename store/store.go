@@ -279,7 +279,7 @@ type Limits struct {
 	Slice         int       // how many rows of each at most in one call; default 1,000
 }
 
-// Stats are counts for metrics and health checks. They may be a second old.
+// Stats are counts for metrics and health checks. They may be a second old, or older where counting takes long.
 type Stats struct {
 	Waiting     map[Direction]int // deliveries in lanes
 	DeadLetters int

@@ -67,6 +67,7 @@ type Store struct {
 	member bool // it works beside the other replicas
 	pulse  pulse
 	rekey  rekeying
+	tally  tally
 	files  chan struct{} // a member for each file on its way
 
 	closed chan struct{} // Close was called
@@ -106,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),
 		limit: o.StatementTimeout + 5*time.Second, hub: h, member: o.Replica,
-		files: make(chan struct{}, filesAtOnce), closed: make(chan struct{}), done: make(chan struct{}),
+		files: make(chan struct{}, filesAtOnce), tally: newTally(), closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.load(ctx, o, c); err != nil {
 		pool.Close()

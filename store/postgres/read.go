@@ -23,9 +23,6 @@ ORDER BY due, id LIMIT $2`
 ORDER BY n DESC LIMIT $2`
 	sqlAllLines = `SELECT n, at, data FROM lines WHERE no = $1 ORDER BY n DESC LIMIT $2`
 	sqlOf       = `SELECT conversation FROM people WHERE person = $1 ORDER BY conversation`
-	sqlWaiting  = `SELECT direction, count(*) FROM deliveries GROUP BY direction`
-	sqlCounts   = `SELECT (SELECT count(*) FROM letters), (SELECT count(*) FROM conversations WHERE status <> ''),
-(SELECT count(*) FROM files), (SELECT coalesce(sum(size), 0) FROM files)`
 )
 
 func orNotFound(err error) error {
@@ -176,26 +173,4 @@ func (s *Store) Export(ctx context.Context, person string, f func(store.Record, 
 		}
 	}
 	return nil
-}
-
-// Stats implements store.Store.
-func (s *Store) Stats(ctx context.Context) (st store.Stats, err error) {
-	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		st = store.Stats{Waiting: map[store.Direction]int{}}
-		rows, err := conn.Query(ctx, sqlWaiting)
-		if err != nil {
-			return err
-		}
-		var direction string
-		var n int
-		_, err = pgx.ForEachRow(rows, []any{&direction, &n}, func() error {
-			st.Waiting[store.Direction(direction)] = n
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		return conn.QueryRow(ctx, sqlCounts).Scan(&st.DeadLetters, &st.Live, &st.Files, &st.FileBytes)
-	})
-	return st, err
 }

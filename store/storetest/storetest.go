@@ -233,7 +233,7 @@ func (w *world) waiting(t *testing.T, d store.Direction) int {
 // soon waits until a condition holds, for what the contract allows to be late.
 func (w *world) soon(t *testing.T, ok func() bool) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
