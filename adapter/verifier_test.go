@@ -51,6 +51,7 @@ func TestVerify(t *testing.T) {
 		{name: "nbf in 60 s", token: at("nbf", time.Minute)},
 		{name: "nbf in 310 s", token: at("nbf", 310*time.Second), want: 401, reason: "not yet valid"},
 		{name: "no nbf", token: claim("nbf", nil)},
+		{name: "nbf as a string", token: claim("nbf", "0"), want: 401, reason: "malformed token"},
 		{name: "no exp", token: claim("exp", nil), want: 401, reason: "no expiry"},
 		{name: "exp is a string", token: claim("exp", "9999999999"), want: 401, reason: "malformed token"},
 		{name: "exp is huge", token: claim("exp", 1e300), want: 401},
