@@ -78,6 +78,8 @@ func (c *benchCheck) verdict(r *history.Report) error {
 		return fmt.Errorf("after a kill it took %v until a message was relayed", slowest.Round(time.Millisecond))
 	case r.Accepted < c.Messages:
 		return fmt.Errorf("only %d messages were accepted", r.Accepted)
+	case len(r.Recovered) == 0:
+		return errors.New("no message was relayed after a kill, so nothing was seen of recovery: let the run be longer than --kill-every")
 	}
 	return nil
 }
