@@ -3,6 +3,7 @@ package snow_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -281,3 +282,42 @@ func TestFetchMediaOfAnInstance(t *testing.T) {
 		t.Errorf("error %v, want that it is gone", err)
 	}
 }
+
+// Whatever an instance says of the length, no more is read than what is allowed and a byte, by which the rest is known.
+func TestFetchMediaReadsNoMoreThanAllowed(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	for said, most := range map[int64]int{-1: limit + 1, 0: limit + 1, 5: limit + 1, limit: limit + 1, limit + 1: 0, 1 << 62: 0} {
+		body := &countedBody{left: 64 << 20}
+		c := newFakeClient(t, &fakeInstance{}, func(o *snow.ClientOptions) {
+			o.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == "/oauth_token.do" {
+					return (&fakeInstance{}).RoundTrip(r)
+				}
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, ContentLength: said, Request: r}, nil
+			})}
+		})
+		data, _, _, err := c.FetchMedia(t.Context(), "/api/now/v1/cs/media/abc", limit)
+		if !errors.Is(err, snow.ErrMediaTooLarge) || data != nil || body.read > most {
+			t.Errorf("a length of %d: %d bytes read, %v", said, body.read, err)
+		}
+	}
+}
+
+// A countedBody counts what is taken of it.
+type countedBody struct{ left, read int }
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n := min(len(p), b.left-b.read)
+	b.read += n
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (*countedBody) Close() error { return nil }
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
