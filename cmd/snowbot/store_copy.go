@@ -67,7 +67,7 @@ func (c *storeCopy) Run() error {
 	case err != nil:
 		return err
 	}
-	fmt.Printf("copied and compared: %d conversations and dead letters; now set DATABASE_URL to the new database, and start nothing on the old one\n", n)
+	fmt.Printf("copied and compared: %d conversations, dead letters and files; now set DATABASE_URL to the new database, and start nothing on the old one\n", n)
 	return nil
 }
 

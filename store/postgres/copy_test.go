@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,6 +79,22 @@ func furnish(t *testing.T, s store.Store) {
 		turn.Send(store.ToTicks, store.Delivery{ID: "later", NotBefore: turn.Now.Add(time.Hour)})
 		turn.Bury = append(turn.Bury, store.DeadLetter{Reason: "strange", Delivery: store.Delivery{ID: "event", Body: []byte("raw")}})
 	})
+	for i := range 105 { // more than one list of them
+		size := i
+		if i%50 == 0 {
+			size = 20*store.FilePart + i
+		}
+		f := store.File{
+			ID: fmt.Sprintf("f%03d", i), Conversation: fmt.Sprintf("c%03d", i), Expires: time.Now().Add(time.Hour),
+			Name: fmt.Sprint("name ", i), ContentType: "image/png", Data: bytes.Repeat([]byte{byte(i)}, size),
+		}
+		if i == 7 {
+			f.Expires = time.Now().Add(-time.Hour)
+		}
+		if err := s.PutFile(ctx, f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, r := range []store.Result{
 		{Done: 1, Next: store.Bury, Reason: "refused", Outcome: "400"},
 		{Next: store.Again, At: time.Now().Add(-time.Minute), Outcome: "503"},
@@ -124,9 +141,10 @@ func TestCopy(t *testing.T) {
 			if err := store.Copy(t.Context(), source, target, func(d, a int) { done, all = d, a }); err != nil {
 				t.Fatal(err)
 			}
-			if done != 233 || all != 233 { // 231 conversations and two dead letters
-				t.Errorf("told of %d of %d, want 233", done, all)
+			if done != 338 || all != 338 { // 231 conversations, two dead letters and 105 files
+				t.Errorf("told of %d of %d, want 338", done, all)
 			}
+			sameFiles(t, source, target, 104)
 			conversations, letters := seen(t, source)
 			copied, buried := seen(t, target)
 			if diff := cmp.Diff(conversations, copied); diff != "" {

@@ -20,6 +20,11 @@ const (
 	SQLLockIdle     = sqlLockIdle
 	SQLPruneEvents  = sqlPruneEvents
 	SQLPruneLines   = sqlPruneLines
+	SQLFile         = sqlFile
+	SQLParts        = sqlParts
+	SQLPutFile      = sqlPutFile
+	SQLDropParts    = sqlDropParts
+	SQLPruneFiles   = sqlPruneFiles
 )
 
 // Demands tells which TLS a URL comes to: "none", "try" or "must".

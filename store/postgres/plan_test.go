@@ -23,7 +23,9 @@ INSERT INTO deliveries (no, direction, place, id, kind, session, accepted, body)
 SELECT no, 'teams', 1, 'd', '', '', now(), '\x01' FROM conversations WHERE no % 10 = 0;
 INSERT INTO lanes (no, direction, conversation, head, due, at)
 SELECT no, 'teams', id, 1, now(), now() FROM conversations WHERE no % 10 = 0;
-ANALYZE conversations, keys, events, lines, deliveries, lanes` // not the tables of other tests, all of which it would lock
+INSERT INTO files SELECT 'f' || no, id, now() + no * interval '1 second', gen_random_uuid(), 1, '\x01' FROM conversations WHERE no % 10 = 0;
+INSERT INTO file_parts SELECT id, mark, n, '\x01' FROM files, generate_series(0, 3) AS n;
+ANALYZE conversations, keys, events, lines, deliveries, lanes, files, file_parts` // not the tables of other tests, all of which it would lock
 
 // TestPlans: no query of the daily work reads a table from end to end, be there many conversations or few that
 // are busy.
@@ -59,6 +61,12 @@ func TestPlans(t *testing.T) {
 		{"Lines", postgres.SQLLines, []any{"c10", 10}},
 		{"PruneConversations", postgres.SQLLockIdle, []any{int32(20), now, now, 100}},
 		{"PruneEvents", postgres.SQLPruneEvents, []any{nil, 100}},
+		{"File", postgres.SQLFile, []any{"f10", nil}},
+		{"Parts", postgres.SQLParts, []any{"f10", [16]byte{}}},
+		{"PutFile", postgres.SQLPutFile, []any{"f10", "c10", now, [16]byte{1}, 1, []byte{1}}},
+		{"DropParts", postgres.SQLDropParts, []any{"f10", [16]byte{1}}},
+		{"PruneFiles", postgres.SQLPruneFiles, []any{nil, 16}},
+		{"FilesOfAConversation", "DELETE FROM files WHERE conversation = $1", []any{"c10"}}, // which the reference does
 		{"PruneLines", postgres.SQLPruneLines, []any{now, 100}},
 	} {
 		t.Run(q.name, func(t *testing.T) {

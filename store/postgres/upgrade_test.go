@@ -3,9 +3,12 @@ package postgres_test
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"snowbot/store"
 	"snowbot/store/postgres"
@@ -17,10 +20,10 @@ import (
 //go:embed testdata/later.sql
 var laterSchema string
 
-// firstStatements are those of the program of schema 1.
+// formerStatements are those of the programs of schema 1 and 2.
 //
-//go:embed testdata/statements1.sql
-var firstStatements string
+//go:embed testdata/statements1.sql testdata/statements2.sql
+var formerStatements embed.FS
 
 // TestStoreOnALaterSchema runs the whole suite on a schema that a later version has migrated, under the eyes of this
 // one: it goes on, and starts again, until its own upgrade comes.
@@ -54,22 +57,69 @@ func TestStoreOnALaterSchema(t *testing.T) {
 	})
 }
 
-// TestFirstProgramOnThisSchema: every statement of the program of schema 1 is one on this schema too.
-func TestFirstProgramOnThisSchema(t *testing.T) {
+// TestFormerProgramsOnThisSchema: every statement of the programs of former schemas is one on this schema too.
+func TestFormerProgramsOnThisSchema(t *testing.T) {
 	t.Parallel()
 	url := shared.Schema(t, t.TempDir())
 	open(t, postgres.Options{URL: url})
 	conn := shared.Connect(t, url)
 	defer conn.Close(context.Background())
-	statements := strings.Split(firstStatements, "\n-- ")[1:]
-	if len(statements) < 70 {
-		t.Fatalf("only %d statements", len(statements))
-	}
-	for _, s := range statements {
-		name, sql, _ := strings.Cut(s, "\n")
-		if _, err := conn.Prepare(t.Context(), name, sql); err != nil {
-			t.Errorf("%s: %v", name, err)
+	for schema := 1; schema <= 2; schema++ {
+		statements := statementsOf(t, schema)
+		if len(statements) < 70 {
+			t.Fatalf("only %d statements", len(statements))
 		}
+		for name, sql := range statements {
+			if _, err := conn.Prepare(t.Context(), fmt.Sprint(name, schema), sql); err != nil {
+				t.Errorf("schema %d, %s: %v", schema, name, err)
+			}
+		}
+	}
+}
+
+// statementsOf are the statements of the program of a schema, by their names.
+func statementsOf(t *testing.T, schema int) map[string]string {
+	t.Helper()
+	all, err := formerStatements.ReadFile(fmt.Sprintf("testdata/statements%d.sql", schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := map[string]string{}
+	for _, s := range strings.Split(string(all), "\n-- ")[1:] {
+		name, sql, _ := strings.Cut(s, "\n")
+		statements[name] = sql
+	}
+	return statements
+}
+
+// TestFormerProgramsEraseFiles: a program that does not know of files takes them along when it erases or prunes a conversation.
+func TestFormerProgramsEraseFiles(t *testing.T) {
+	t.Parallel()
+	url := shared.Schema(t, t.TempDir())
+	s := open(t, postgres.Options{URL: url})
+	for _, c := range []string{"c1", "c2"} {
+		send(t, s, c, "d")
+		for n := range 2 {
+			f := store.File{ID: fmt.Sprint(c, n), Conversation: c, Expires: time.Now().Add(time.Hour), Data: make([]byte, 3*store.FilePart)}
+			if err := s.PutFile(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	conn := shared.Connect(t, url)
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), statementsOf(t, 2)["sqlEraseConversations"], []string{"c1"}); err != nil {
+		t.Fatal(err)
+	}
+	var files, parts int
+	if err := conn.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM file_parts)").Scan(&files, &parts); err != nil {
+		t.Fatal(err)
+	}
+	if files != 2 || parts != 6 {
+		t.Errorf("%d files and %d parts are left, want 2 and 6", files, parts)
+	}
+	if _, err := s.File(t.Context(), "c10"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("File: %v, want ErrNotFound", err)
 	}
 }
 

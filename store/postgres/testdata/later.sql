@@ -10,6 +10,8 @@ ALTER TABLE lines ADD COLUMN later text NOT NULL DEFAULT 'x';
 ALTER TABLE letters ADD COLUMN later text NOT NULL DEFAULT 'x';
 ALTER TABLE commits ADD COLUMN later text NOT NULL DEFAULT 'x';
 ALTER TABLE replicas ADD COLUMN later text NOT NULL DEFAULT 'x';
+ALTER TABLE files ADD COLUMN later text NOT NULL DEFAULT 'x';
+ALTER TABLE file_parts ADD COLUMN later text NOT NULL DEFAULT 'x';
 CREATE TABLE later (id bigint PRIMARY KEY);
 CREATE INDEX conversations_later ON conversations (later, id);
 INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true);
