@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,7 +47,7 @@ func (c *sandboxCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	s, err := newSandbox(sandboxOptions{Binary: binary, Dir: dir})
+	s, err := newSandbox(sandboxOptions{Binary: binary, Dir: dir, Addr: listener.Addr().String()})
 	if err != nil {
 		listener.Close()
 		return err
@@ -101,6 +102,7 @@ func announce(w io.Writer, addr string, c *sandboxCommand, logPath string) {
 type sandboxOptions struct {
 	Binary string // the program that serves
 	Dir    string // for the database and the log
+	Addr   string // of the page, which hands the service's files on; "" and no files pass
 }
 
 // A sandbox is an emulated Teams, an emulated ServiceNow, the real service between them as a child process, and a page.
@@ -109,6 +111,8 @@ type sandbox struct {
 	now   *snowtest.Instance
 	child *sandboxChild
 	hub   *sandboxHub
+
+	serviceAddr atomic.Pointer[string] // where the service listens, once it does
 
 	doing sync.Mutex // one change of the emulated world at a time; taken before mu
 
@@ -134,7 +138,7 @@ func newSandbox(o sandboxOptions) (*sandbox, error) {
 	s.now, err = snowtest.New(snowtest.Options{
 		Agents: []snowtest.Agent{{Name: sandboxAgents[0]}}, AgentNames: true, WaitTime: "2 Minutes",
 		MessageAuth: snowtest.MessageAuth{Kind: snowtest.MessageAuthStatic, Secret: messageToken},
-		Users:       sandboxUsers(), KeepLast: 500,
+		Users:       sandboxUsers(), KeepLast: 500, TrustedMedia: []string{"127.0.0.1"},
 	})
 	if err != nil {
 		s.teams.Close()
@@ -154,7 +158,11 @@ func newSandbox(o sandboxOptions) (*sandbox, error) {
 		"WEBHOOK_SECRET": secret, "DATA_ENCRYPTION_KEY": base64.StdEncoding.EncodeToString(key),
 		"DATABASE_URL": "bbolt:" + filepath.Join(o.Dir, "snowbot.db"),
 	})
+	if _, port, err := net.SplitHostPort(o.Addr); err == nil {
+		s.child.env = append(s.child.env, "PUBLIC_URL=http://"+net.JoinHostPort("127.0.0.1", port))
+	}
 	s.child.listening = func(addr string) {
+		s.serviceAddr.Store(&addr)
 		s.teams.SetBot("http://" + addr + "/api/messages")
 		s.now.SetWebhook("http://"+addr+"/api/v1/snowBot/receiveMessage", secret)
 	}

@@ -23,10 +23,11 @@ type pageCommand struct {
 	What     string          `json:"what"`
 	Mode     string          `json:"mode"`
 	On       bool            `json:"on"`
+	File     *pageFile       `json:"file"`
 }
 
 const (
-	commandBytes = 256 << 10
+	commandBytes = 16 << 20         // a file of ten megabytes, as base64
 	commandTime  = 45 * time.Second // longer than anything the emulators wait for
 )
 
@@ -61,7 +62,8 @@ func (s *sandbox) actions() map[string]pageAction {
 			key, err := s.openEmployee(ctx, c.Employee)
 			return map[string]string{"employee": key}, err
 		},
-		"employee/say": employee(func(ctx context.Context, e *sandboxEmployee, c *pageCommand) error { return s.say(ctx, e, c.Text) }),
+		"employee/say":  employee(func(ctx context.Context, e *sandboxEmployee, c *pageCommand) error { return s.say(ctx, e, c.Text) }),
+		"employee/file": employee(s.sendFile),
 		"employee/again": employee(func(ctx context.Context, e *sandboxEmployee, c *pageCommand) error {
 			return s.again(ctx, e, c.Message)
 		}),
@@ -107,6 +109,13 @@ func (s *sandbox) actions() map[string]pageAction {
 		}),
 		"agent/say": desk(func(ctx context.Context, c *pageCommand) error {
 			_, err := s.now.Say(ctx, c.Chat, c.Text)
+			return err
+		}),
+		"agent/file": desk(func(ctx context.Context, c *pageCommand) error {
+			if c.File == nil {
+				return errNoFile
+			}
+			_, err := s.now.SendFile(ctx, c.Chat, c.File.Name, c.File.Type, c.File.Data)
 			return err
 		}),
 		"agent/typing": desk(func(ctx context.Context, c *pageCommand) error { return s.now.Typing(ctx, c.Chat, c.On) }),

@@ -34,6 +34,8 @@ func (s *sandbox) page() http.Handler {
 	}
 	file("/", "sandbox/index.html")
 	r.HandleFunc("/events", s.events).Methods(http.MethodGet)
+	r.HandleFunc(filesPath+"/{token}", s.serviceFile).Methods(http.MethodGet, http.MethodHead)
+	r.HandleFunc("/desk/{chat}/{line}", s.deskFile).Methods(http.MethodGet)
 	for name, do := range s.actions() {
 		r.HandleFunc("/api/"+name, s.act(do)).Methods(http.MethodPost)
 	}

@@ -35,16 +35,16 @@ func openSandbox(t *testing.T) *sandboxPage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &sandboxPage{t: t, dir: t.TempDir()}
-	if p.box, err = newSandbox(sandboxOptions{Binary: binary, Dir: p.dir}); err != nil {
-		t.Fatal(err)
-	}
-	logs := watched(t, p.box.teams, p.box.now)
-	logs.watch.Secret(secretSettings(p.box.child.env)...)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := &sandboxPage{t: t, dir: t.TempDir()}
+	if p.box, err = newSandbox(sandboxOptions{Binary: binary, Dir: p.dir, Addr: l.Addr().String()}); err != nil {
+		t.Fatal(err)
+	}
+	logs := watched(t, p.box.teams, p.box.now)
+	logs.watch.Secret(secretSettings(p.box.child.env)...)
 	p.url = "http://" + l.Addr().String()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)

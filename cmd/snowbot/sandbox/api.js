@@ -56,6 +56,27 @@ export function composer(form, send, typing, ready = () => '') {
   });
 }
 
+// file reads what somebody chose or pasted, as commands take it.
+export async function file(f, pasted = false) {
+  const url = await new Promise((done, fail) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result);
+    reader.onerror = () => fail(reader.error);
+    reader.readAsDataURL(f);
+  });
+  return { name: f.name, type: f.type || 'application/octet-stream', data: url.slice(url.indexOf(',') + 1), pasted };
+}
+
+// fileButton is a paper clip: choosing files calls send with each.
+export function fileButton(input, ready, send) {
+  input.addEventListener('change', async () => {
+    const why = ready();
+    if (why) complain(why);
+    else for (const f of input.files) send(await file(f));
+    input.value = '';
+  });
+}
+
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 export const initials = (name) => name.split(/\s+/).map((w) => w[0]).slice(0, 2).join('').toUpperCase();
 

@@ -1,7 +1,7 @@
 // The agent's side: an inbox, a chat, and what is known of the employee.
 import { el } from './el.js';
 import { link } from './card.js';
-import { post, queue, composer, sync, follow, typingDots, clock, initials } from './api.js';
+import { post, queue, composer, fileButton, sync, follow, typingDots, clock, initials } from './api.js';
 
 const list = document.getElementById('chats');
 const bar = document.getElementById('chat-bar');
@@ -35,6 +35,7 @@ export function startDesk(name) {
     clearTimeout(quiet);
     quiet = setTimeout(() => post('agent/typing', { chat: selected, on: false }), 5000);
   }, () => (accepting && accepting === selected ? '' : closed));
+  fileButton(document.getElementById('agent-file'), () => closed, (f) => { log.rejoin(); send('agent/file', { chat: selected, file: f }); });
   follow(log);
   menu.querySelector('div').append(...menuItems.map(([what, title]) => el('button', {
     type: 'button', testid: `item-${what}`, onclick: () => { menu.open = false; send('agent/item', { chat: selected, what }); },
@@ -72,6 +73,10 @@ function bubble(l) {
     const words = item.label || item.altText || (item.uiType === 'OutputHtml' ? plainOf(item.value) : '') || (item.data && JSON.parse(item.data).title) || l.text;
     body.append(el('p', { class: 'plain' }, address ? link(words, address) : words));
     if (item.options) body.append(el('p', { class: 'subtle' }, item.options.map((o) => o.label).join(' · ')));
+  } else if (l.file) {
+    const at = `/desk/${selected}/${l.id}`;
+    const picture = /^image\/(png|jpeg|gif)$/.test(l.file.contentType);
+    body.append(el('a', { href: at, target: '_blank', rel: 'noopener noreferrer', testid: 'desk-file' }, picture ? el('img', { src: at, alt: l.file.name }) : `📎 ${l.file.name}`));
   } else {
     body.append(el('p', { class: 'plain' }, l.text));
   }

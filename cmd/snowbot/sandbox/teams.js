@@ -1,7 +1,7 @@
 // The employee's side: a chat with the bot as Teams shows it.
 import { el } from './el.js';
 import { card, markdown } from './card.js';
-import { post, queue, composer, sync, follow, typingDots, clock, initials } from './api.js';
+import { post, queue, composer, file, fileButton, sync, follow, typingDots, clock, initials } from './api.js';
 
 const log = document.getElementById('employee-log');
 const tools = document.getElementById('employee-tools');
@@ -15,6 +15,14 @@ let closed = 'The app is being installed.'; // why nothing can be sent
 export function startTeams(key) {
   me = key;
   follow(log);
+  const sendFile = (f) => { log.rejoin(); send('employee/file', { employee: me, file: f }); };
+  fileButton(document.getElementById('employee-file'), () => closed, sendFile);
+  box.addEventListener('paste', async (e) => {
+    const pictures = [...e.clipboardData.files].filter((f) => f.type.startsWith('image/'));
+    if (!pictures.length || closed) return;
+    e.preventDefault();
+    for (const p of pictures) sendFile(await file(p, true));
+  });
   composer(form, (text) => { log.rejoin(); send('employee/say', { employee: me, text }); }, () => post('employee/typing', { employee: me }), () => closed);
 }
 
@@ -22,6 +30,8 @@ function attachment(a, message) {
   if (/adaptive/.test(a.contentType)) {
     return card(a.content || {}, (value) => send('employee/submit', { employee: me, replyTo: message.id, value }));
   }
+  const own = /\/files\/[\w-]+$/.exec(a.contentUrl || '');
+  if (own && /^image\//.test(a.contentType)) return el('a', { href: own[0], target: '_blank', rel: 'noopener noreferrer' }, el('img', { src: own[0], alt: a.name || 'Picture', testid: 'bot-picture' }));
   if (/^image\//.test(a.contentType)) return el('span', { class: 'no-picture' }, `🖼 ${a.name || 'Picture'}`);
   return el('span', { class: 'no-picture' }, `📎 ${a.name || a.contentType}`);
 }
