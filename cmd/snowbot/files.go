@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -21,6 +22,7 @@ const filesPath = "/files"
 
 const (
 	filesServed   = 8                // at once: each is in memory while it is sent
+	filesOfOne    = 2                // at once of one link, so that whoever has it cannot keep the others from theirs
 	filesPatience = 5 * time.Second  // of those who wait for their turn
 	filesTime     = 60 * time.Second // for one that reads slowly
 )
@@ -31,10 +33,13 @@ type fileServer struct {
 	file  func(ctx context.Context, token string) (store.File, error) // [bot.Bot.File]
 	log   *slog.Logger
 	slots chan struct{}
+
+	mu  sync.Mutex
+	now map[string]int // how many are served of each link
 }
 
 func newFileServer(file func(context.Context, string) (store.File, error), log *slog.Logger) *fileServer {
-	return &fileServer{file: file, log: log, slots: make(chan struct{}, filesServed)}
+	return &fileServer{file: file, log: log, slots: make(chan struct{}, filesServed), now: map[string]int{}}
 }
 
 func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,6 +54,12 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusMethodNotAllowed, "files can be read, and nothing else")
 		return
 	}
+	token := mux.Vars(r)["token"]
+	if !s.begin(token) {
+		s.busy(w)
+		return
+	}
+	defer s.end(token)
 	ctx, cancel := context.WithTimeout(r.Context(), filesPatience)
 	defer cancel()
 	select {
@@ -58,7 +69,7 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.busy(w)
 		return
 	}
-	f, err := s.file(ctx, mux.Vars(r)["token"])
+	f, err := s.file(ctx, token)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		answer(w, http.StatusNotFound, "There is no file here, or not any more: links to files work for a while only.")
@@ -68,6 +79,25 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(filesTime)) // or else as long as the connection lasts
 		send(w, r, f)
+	}
+}
+
+// begin reports whether a link may be served once more at this moment.
+func (s *fileServer) begin(token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now[token] == filesOfOne {
+		return false
+	}
+	s.now[token]++
+	return true
+}
+
+func (s *fileServer) end(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now[token]--; s.now[token] == 0 {
+		delete(s.now, token)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gorilla/mux"
@@ -57,7 +58,6 @@ func TestFilesAreHandedOutSafely(t *testing.T) {
 		{"not to be read now", "GET", "broken", "", 503, "text/plain; charset=utf-8", "", "the file cannot be read at the moment\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			r := httptest.NewRequestWithContext(t.Context(), tt.method, filesPath+"/"+tt.token, nil)
 			if tt.part != "" {
 				r.Header.Set("Range", tt.part)
@@ -107,5 +107,48 @@ func TestFilesTellNothingOfWhatIsNotThere(t *testing.T) {
 		if w.Code != http.StatusNotFound || got != first {
 			t.Errorf("%.10s: status %d, %q", token, w.Code, got)
 		}
+	}
+}
+
+// Whoever has one link, and reads it slowly and often, does not keep the others from theirs.
+func TestFilesOfOneLinkLeaveRoomForOthers(t *testing.T) {
+	t.Parallel()
+	read, goOn := make(chan struct{}), make(chan struct{})
+	files := newFileServer(func(_ context.Context, token string) (store.File, error) {
+		if token == "mine" {
+			read <- struct{}{}
+			<-goOn
+		}
+		return store.File{Name: "a.txt", ContentType: "text/plain"}, nil
+	}, slog.New(slog.DiscardHandler))
+	routes := mux.NewRouter()
+	routes.Handle(filesPath+"/{token}", files)
+	get := func(token string) int {
+		w := httptest.NewRecorder()
+		routes.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, filesPath+"/"+token, nil))
+		return w.Code
+	}
+	var slow sync.WaitGroup
+	for range filesOfOne {
+		slow.Go(func() {
+			if code := get("mine"); code != http.StatusOK {
+				t.Errorf("status %d of one that was read slowly", code)
+			}
+		})
+		<-read
+	}
+	for range filesServed {
+		if code := get("mine"); code != http.StatusServiceUnavailable {
+			t.Errorf("status %d once more, want 503", code)
+		}
+	}
+	if code := get("another"); code != http.StatusOK {
+		t.Errorf("status %d of another link", code)
+	}
+	close(goOn)
+	slow.Wait()
+	go func() { <-read }()
+	if code := get("mine"); code != http.StatusOK {
+		t.Errorf("status %d when they were done", code)
 	}
 }
