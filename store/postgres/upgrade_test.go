@@ -99,8 +99,8 @@ func TestFormerProgramsEraseFiles(t *testing.T) {
 	s := open(t, postgres.Options{URL: url})
 	for _, c := range []string{"c1", "c2"} {
 		send(t, s, c, "d")
-		for n := range 2 {
-			f := store.File{ID: fmt.Sprint(c, n), Conversation: c, Expires: time.Now().Add(time.Hour), Data: make([]byte, 3*store.FilePart)}
+		for n := range 4 { // each twice, and nothing is left of the first time
+			f := store.File{ID: fmt.Sprint(c, n%2), Conversation: c, Expires: time.Now().Add(time.Hour), Data: make([]byte, 3*store.FilePart)}
 			if err := s.PutFile(t.Context(), f); err != nil {
 				t.Fatal(err)
 			}
