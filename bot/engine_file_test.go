@@ -206,6 +206,37 @@ func TestAFileThatCannotBePassedOnIsToldToBothSides(t *testing.T) {
 	}
 }
 
+// Whoever sends much fills no disk.
+func TestFilesTakeNoMoreRoomThanAllowed(t *testing.T) {
+	rules := fileRules()
+	rules.Files.Most, rules.Files.Total = 1<<20, 1<<20
+	bubble(t, rules, func(e *engine) {
+		e.teams.holds("application/msword", nil)
+		e.connect("chat")
+		for range 4 {
+			e.sends("", "a.doc")
+			e.passes(time.Second)
+		}
+		if n := len(e.teams.tried("chat", "could not be passed on")); n != 0 {
+			t.Fatalf("%d files were refused for which there was room", n)
+		}
+		e.teams.mu.Lock()
+		e.teams.file = func(adapter.FileRef) ([]byte, string, error) { return make([]byte, 1<<20), "application/msword", nil }
+		e.teams.mu.Unlock()
+		e.sends("", "a.doc")
+		e.passes(time.Second)
+		if n := len(e.teams.tried("chat", "a.doc could not be passed on to the agent.")); n != 1 {
+			t.Errorf("told %d times that a file could not be passed on, want once", n)
+		}
+		e.passes(16 * time.Minute) // the links have run out
+		e.sends("", "a.doc")
+		e.passes(time.Second)
+		if got := e.snow.done(); got[len(got)-1] != "file a.doc" {
+			t.Errorf("with room again, the instance was sent %q", got)
+		}
+	})
+}
+
 func TestAFileIsTriedAgainWhileTeamsIsAway(t *testing.T) {
 	bubble(t, fileRules(), func(e *engine) {
 		e.teams.holds("", &adapter.Error{Op: "file", StatusCode: 503})

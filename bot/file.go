@@ -25,6 +25,8 @@ type FileRules struct {
 	Base string
 	// Most is how many bytes a file may have, [store.MaxFile] at most, which is also the default.
 	Most int64
+	// Total is how many bytes are kept of all files together, a little more while several come at once. Default 1 GiB.
+	Total int64
 	// Types are the content types that pass; "image/*" stands for all of its kind. Default [DefaultFileTypes].
 	Types []string
 	// AgentLink and EmployeeLink are how long a link works after it was sent. Defaults 15 minutes and 24 hours.
@@ -50,6 +52,9 @@ func (r FileRules) withDefaults() (FileRules, error) {
 	if r.Most == 0 {
 		r.Most = store.MaxFile
 	}
+	if r.Total == 0 {
+		r.Total = 1 << 30
+	}
 	if r.Types == nil {
 		r.Types = DefaultFileTypes()
 	}
@@ -62,6 +67,8 @@ func (r FileRules) withDefaults() (FileRules, error) {
 	switch {
 	case r.Most < 0 || r.Most > store.MaxFile:
 		return r, fmt.Errorf("a file may have from one byte to %s", sizeText(store.MaxFile))
+	case r.Total < r.Most:
+		return r, errors.New("all files together may not have less than one")
 	case r.AgentLink < time.Minute || r.EmployeeLink < time.Minute:
 		return r, errors.New("links to files have to work for a minute or more")
 	}

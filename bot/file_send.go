@@ -65,6 +65,7 @@ func unfetchable(err error) *fetchError {
 
 var (
 	errFileType  = errors.New("its type is not passed on")
+	errFileRoom  = errors.New("no room: too much is kept of files that were sent already")
 	errFilesBusy = errors.New("too many files at once")
 	errFileSlow  = errors.New("it was fetched, and too late to be sent at once")
 )
@@ -96,6 +97,10 @@ func (b *Bot) kept(ctx context.Context, conversation, delivery string, life time
 	}
 	if f.ContentType = plainType(f.ContentType); !b.rules.Files.takes(f.ContentType) {
 		return f, "", &fetchError{why: failFileType, err: errFileType}
+	}
+	if s, err := b.store.Stats(ctx); err == nil && s.FileBytes+int64(len(f.Data)) > b.rules.Files.Total {
+		b.log.Warn("a file is not passed on: the files in the database have reached their limit; see files in the configuration", "delivery", delivery, "bytes", s.FileBytes)
+		return f, "", &fetchError{why: failFileRoom, err: errFileRoom}
 	}
 	f.ID, f.Conversation, f.Expires = id, conversation, b.now().Add(life)
 	if err := b.store.PutFile(ctx, f); err != nil {

@@ -72,6 +72,7 @@ var (
 	heldDesc    = prometheus.NewDesc("snowbot_lanes_held", "Lanes in hand that wait for a rate window or for a host, by direction.", []string{"direction"}, nil)
 	outDesc     = prometheus.NewDesc("snowbot_host_out", "1 while the breaker of a host is open.", []string{"host"}, nil)
 	countDesc   = prometheus.NewDesc("snowbot_replicas", "Processes that work on the store, as far as this one knows; 0 while the others may not know of it.", nil, nil)
+	filesDesc   = prometheus.NewDesc("snowbot_files_kept_bytes", "Bytes of files that people have sent and that can be fetched still. On PostgreSQL up to twenty times as old as counting takes.", nil, nil)
 	liveDesc    = prometheus.NewDesc("snowbot_sessions_live", "Sessions that are on. On PostgreSQL up to twenty times as old as counting takes.", nil, nil)
 )
 
@@ -79,6 +80,7 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- waitingDesc
 	ch <- deadDesc
 	ch <- liveDesc
+	ch <- filesDesc
 	ch <- countDesc
 	ch <- heldDesc
 	ch <- outDesc
@@ -107,4 +109,5 @@ func (w gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(deadDesc, prometheus.GaugeValue, float64(s.DeadLetters))
 	ch <- prometheus.MustNewConstMetric(liveDesc, prometheus.GaugeValue, float64(s.Live))
+	ch <- prometheus.MustNewConstMetric(filesDesc, prometheus.GaugeValue, float64(s.FileBytes))
 }

@@ -132,6 +132,7 @@ const (
 	failFileType   failure = "file type not allowed"
 	failFileGone   failure = "file gone"
 	failFileHost   failure = "file host refused"
+	failFileRoom   failure = "no room for files"
 )
 
 // shutOut reports whether the conversation is closed to us until the employee or an admin does something.

@@ -37,6 +37,7 @@ type config struct {
 	Files struct {
 		Relay        *bool         `yaml:"relay"`        // true
 		MaxMegabytes int64         `yaml:"maxMegabytes"` // of one file; 10, which is also the most
+		MaxTotal     int64         `yaml:"maxTotal"`     // megabytes of all that are kept; 1024
 		Types        []string      `yaml:"types"`        // content types; what people send one another at work
 		AgentLink    time.Duration `yaml:"agentLink"`    // how long ServiceNow can fetch a file; 15m
 		EmployeeLink time.Duration `yaml:"employeeLink"` // how long the employee can open one; 24h
@@ -112,7 +113,7 @@ func (c config) rules(s *settings) bot.Rules {
 		GapEvery:    c.GapRepairEvery,
 	}
 	r.Files = bot.FileRules{
-		Most: min(max(c.Files.MaxMegabytes, -1), 1<<20) << 20, Types: c.Files.Types, AgentLink: c.Files.AgentLink, EmployeeLink: c.Files.EmployeeLink,
+		Most: megabytes(c.Files.MaxMegabytes), Total: megabytes(c.Files.MaxTotal), Types: c.Files.Types, AgentLink: c.Files.AgentLink, EmployeeLink: c.Files.EmployeeLink,
 	}
 	if s.PublicURL != "" && (c.Files.Relay == nil || *c.Files.Relay) {
 		r.Files.Base = strings.TrimSuffix(s.PublicURL, "/") + filesPath
@@ -122,3 +123,6 @@ func (c config) rules(s *settings) bot.Rules {
 	}
 	return r
 }
+
+// megabytes is so many, in bytes. What is no such number stays none.
+func megabytes(n int64) int64 { return min(max(n, -1), 1<<30) << 20 }
