@@ -95,9 +95,11 @@ type Bot struct {
 	room    *room
 	states  stateCache
 	mender  *mender
-	files   chan struct{} // one for each file in memory
-	log     *slog.Logger
-	now     func() time.Time
+
+	toAgent, toEmployee, reading *slots // of files in memory
+
+	log *slog.Logger
+	now func() time.Time
 
 	lostSettles func() int
 	unsettled   unsettled
@@ -136,7 +138,8 @@ func New(o Options) (*Bot, error) {
 	}
 	b.typist = newTypist(b)
 	b.mender = newMender(b)
-	b.files = make(chan struct{}, filesAtOnce)
+	b.toAgent, b.toEmployee = newSlots(filesAtOnce, filesOfHost), newSlots(filesAtOnce, filesOfHost)
+	b.reading = newSlots(filesReading, filesReading)
 	tenantRate := 0
 	if rules.Pacing {
 		tenantRate = rules.TenantRate

@@ -61,21 +61,26 @@ func (c *change) tellLost(ev event) {
 		if e.activity.Type == adapter.TypeMessage && e.text != "" {
 			c.undelivered(c.sessionID(), e.text, failBroken)
 		}
+		if e.activity.Type == adapter.TypeMessage {
+			e.left(c)
+		}
 	case *postEvent:
 		e.report(c)
 	}
 }
 
 // send adds a delivery. Its id is the same in every run of the transition.
-func (c *change) send(to store.Direction, kind, session string, b body) {
+func (c *change) send(to store.Direction, kind, session string, b body) (id string) {
 	c.made++
+	id = c.seed + "-" + strconv.Itoa(c.made)
 	c.turn.Send(to, store.Delivery{
-		ID:       c.seed + "-" + strconv.Itoa(c.made),
+		ID:       id,
 		Kind:     kind,
 		Session:  session,
 		Accepted: c.now,
 		Body:     b.encode(),
 	})
+	return id
 }
 
 // notice tells the employee something, in a message of its own.
@@ -116,9 +121,11 @@ func (c *change) say(from, name, text string) {
 func (c *change) escalate(e *employeeEvent) {
 	if e.elsewhere {
 		c.notice(c.texts().Say(TextNoticeElsewhere))
+		e.left(c)
 		return
 	}
 	if c.facts.outage {
+		e.left(c)
 		c.unreachable(e.ref.UserID)
 		return
 	}

@@ -143,9 +143,8 @@ func TestHeldFilesArriveInOrderWhenTheAgentJoins(t *testing.T) {
 		e.sends("and this", "second.png")
 		e.says("chat", "last")
 		e.passes(time.Minute)
-		if got := e.teams.files(); len(got) != 0 {
-			t.Errorf("fetched %q before anybody could see it", got)
-		}
+		e.teams.holds("", &adapter.Error{Op: "file", StatusCode: 401, Err: adapter.ErrFileGone}) // Teams' links last for minutes
+		e.passes(20 * time.Minute)
 		e.post(e.snow.sessionOf("chat"), snow.Event{Items: []snow.Item{{Kind: snow.KindJoined}}})
 		e.passes(5 * time.Second)
 		want := []string{"agent agent please", "file first.png", "message and this", "file second.png", "message last"}
@@ -154,6 +153,21 @@ func TestHeldFilesArriveInOrderWhenTheAgentJoins(t *testing.T) {
 		}
 		if n := len(e.teams.tried("chat", "Your words are kept")); n != 1 {
 			t.Errorf("told %d times that words are kept, want once", n)
+		}
+		if got := e.teams.files(); !slices.Equal(got, []string{"first.png", "second.png"}) {
+			t.Errorf("fetched %q, want each once", got)
+		}
+		e.passes(14 * time.Minute)
+		for _, w := range e.snow.files() {
+			if _, err := e.follow(w.Attachment.URL); err != nil {
+				t.Errorf("a while later the link to %s leads nowhere: %v", w.Attachment.Name, err)
+			}
+		}
+		e.passes(2 * time.Minute)
+		for _, w := range e.snow.files() {
+			if _, err := e.follow(w.Attachment.URL); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("when its time is up the link to %s leads to a file: %v", w.Attachment.Name, err)
+			}
 		}
 	})
 }
@@ -170,7 +184,7 @@ func TestAFileThatCannotBePassedOnIsToldToBothSides(t *testing.T) {
 		{"of a kind that does not pass", "text/html", nil, "a.doc is not a kind of file that can be passed on to the agent.", "file type not allowed"},
 		{"not there any more", "", &adapter.Error{Op: "file", StatusCode: 404, Err: adapter.ErrFileGone}, "a.doc can no longer be fetched from Teams. Please send it again.", "file gone"},
 		{"from a foreign host", "", &adapter.Error{Op: "file", Err: &adapter.HostError{Host: "evil.example.com"}}, "a.doc could not be passed on to the agent.", "file host refused"},
-		{"out of reach", "", &adapter.Error{Op: "file", StatusCode: 503}, "a.doc could not be passed on to the agent.", "too old"},
+		{"out of reach", "", &adapter.Error{Op: "file", StatusCode: 503}, "a.doc could not be passed on to the agent.", "file out of reach"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, fileRules(), func(e *engine) {
@@ -244,7 +258,7 @@ func TestAFileIsTriedAgainWhileTeamsIsAway(t *testing.T) {
 		for i := range 30 {
 			e.sends("", fmt.Sprintf("file%d.png", i))
 		}
-		e.passes(time.Minute)
+		e.passes(14 * time.Second)
 		e.teams.holds("image/png", nil)
 		e.passes(time.Minute)
 		if got := e.snow.files(); len(got) != 30 {

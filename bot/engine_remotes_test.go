@@ -31,6 +31,7 @@ type teamsSide struct {
 	wild bool // typing panics
 
 	file    func(adapter.FileRef) ([]byte, string, error) // what a file is fetched as
+	silent  string                                        // the host whose files never come
 	fetched []string                                      // by name
 }
 
@@ -71,10 +72,17 @@ func (s *teamsSide) Update(_ context.Context, ref adapter.Reference, _ string, a
 	return err
 }
 
-func (s *teamsSide) FetchFile(_ context.Context, ref adapter.FileRef, _ int64) ([]byte, string, error) {
+func (s *teamsSide) FetchFile(ctx context.Context, ref adapter.FileRef, _ int64) ([]byte, string, error) {
+	s.mu.Lock()
+	s.fetched = append(s.fetched, ref.Name)
+	silent := s.silent != "" && strings.Contains(ref.URL, s.silent)
+	s.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+		return nil, "", &adapter.Error{Op: "file", Err: context.Cause(ctx)}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fetched = append(s.fetched, ref.Name)
 	return s.file(ref)
 }
 

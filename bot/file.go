@@ -94,12 +94,33 @@ func (r *FileRules) takes(contentType string) bool {
 // link is the address of a token's file.
 func (r *FileRules) link(token string) string { return strings.TrimSuffix(r.Base, "/") + "/" + token }
 
-// plainType is a content type without parameters.
+// otherNames are content types as Windows and old programs call them, and what else they are called.
+var otherNames = map[string]string{
+	"application/x-zip-compressed": "application/zip",
+	"application/x-zip":            "application/zip",
+	"application/x-pdf":            "application/pdf",
+	"application/x-rtf":            "application/rtf",
+	"text/rtf":                     "application/rtf",
+	"application/csv":              "text/csv",
+	"text/x-csv":                   "text/csv",
+	"text/comma-separated-values":  "text/csv",
+	"image/x-png":                  "image/png",
+	"image/jpg":                    "image/jpeg",
+	"image/pjpeg":                  "image/jpeg",
+	"image/x-ms-bmp":               "image/bmp",
+	"image/x-bmp":                  "image/bmp",
+	"audio/mp3":                    "audio/mpeg",
+	"audio/x-mp3":                  "audio/mpeg",
+	"audio/x-mpeg":                 "audio/mpeg",
+}
+
+// plainType is a content type without parameters, by the name that it is registered under.
 func plainType(said string) string {
-	if t, _, err := mime.ParseMediaType(said); err == nil {
-		return t
+	t, _, err := mime.ParseMediaType(said)
+	if err != nil {
+		return "application/octet-stream"
 	}
-	return "application/octet-stream"
+	return firstOf(otherNames[t], t)
 }
 
 // sizeText is a size as people read it.
@@ -151,13 +172,30 @@ func (e *employeeEvent) attached(a *adapter.Activity, pass bool) {
 	e.lost = len(e.files) < n
 }
 
-// pass sends the employee's files on, or holds them, each as a delivery of its own.
+// pass sends the employee's files on, or holds them, each as a delivery of its own. One that is held is fetched meanwhile.
 func (e *employeeEvent) pass(c *change, to store.Direction, s *session) {
 	for i := range e.files {
-		if s.Phase != connected {
-			c.say(fromEmployee, e.ref.UserName, fileLine(e.files[i].Name))
+		id := c.send(to, kindFile, s.ID, body{File: &e.files[i]})
+		if to == store.Held {
+			c.send(store.ToBot, kindFetch, s.ID, body{File: &e.files[i], For: id})
 		}
-		c.send(to, kindFile, s.ID, body{File: &e.files[i]})
+	}
+}
+
+// said adds the employee's words and files to the transcript.
+func (e *employeeEvent) said(c *change, text string) {
+	if text != "" {
+		c.say(fromEmployee, e.ref.UserName, text)
+	}
+	for _, f := range e.files {
+		c.say(fromEmployee, e.ref.UserName, fileLine(f.Name))
+	}
+}
+
+// left tells the employee that what came along with the words goes nowhere.
+func (e *employeeEvent) left(c *change) {
+	if e.lost || len(e.files) > 0 {
+		c.notice(c.texts().Say(TextFileNotRelayed))
 	}
 }
 
@@ -174,6 +212,8 @@ func (c *change) unfetched(session string, file *adapter.FileRef, why failure) {
 	switch why {
 	case failOver:
 		told = t.Say(TextNoticeNotDeliveredOver)
+	case failFilesOff:
+		told = t.Say(TextFileNotRelayed)
 	case failFileTooBig:
 		told = t.Say(TextFileTooBig, name, sizeText(c.rules.Files.Most))
 	case failFileType:

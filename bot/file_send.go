@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"image"
 	_ "image/gif"  // so that the size of such a picture is known
 	_ "image/jpeg" // likewise
 	_ "image/png"  // likewise
-	"strings"
+	"net/url"
 	"time"
 
 	"snowbot/adapter"
@@ -17,114 +16,16 @@ import (
 	"snowbot/store"
 )
 
-// filesAtOnce is how many files are in memory at once while they are fetched and kept.
-const filesAtOnce = 4
-
-// filesPatience is how long a send waits until there is room for its file. Then its lane makes way for others.
-const filesPatience = time.Second
-
-// A fetchError says why the file of a delivery is not there to be sent.
-type fetchError struct {
-	why   failure       // of a file that never will be
-	after time.Duration // of one that may be later: how long the other side wishes to be left alone
-	err   error         // holds neither names nor addresses
-}
-
-func (e *fetchError) Error() string { return fetchMark + e.err.Error() }
-func (e *fetchError) Unwrap() error { return e.err }
-
-// fetchMark begins the outcome of an attempt for which no file was there. Stored, so it does not change.
-const fetchMark = "no file: "
-
-// unfetchable is what an error of either side says of a file.
-func unfetchable(err error) *fetchError {
-	e := &fetchError{err: err}
-	var he *adapter.HostError
-	var ae *adapter.Error
-	var se *snow.Error
-	switch {
-	case errors.Is(err, adapter.ErrFileTooLarge), errors.Is(err, snow.ErrMediaTooLarge):
-		e.why = failFileTooBig
-	case errors.Is(err, adapter.ErrFileGone), errors.Is(err, snow.ErrMediaGone), errors.Is(err, snow.ErrNotMedia):
-		e.why = failFileGone
-	case errors.As(err, &he):
-		e.why = failFileHost
-	case errors.As(err, &ae):
-		o := find(teamsOutcomes, teamsStatus(ae))
-		if e.after = ae.RetryAfter; o.fate == never {
-			e.why = failFileGone
-		}
-	case errors.As(err, &se):
-		o := find(serviceNowOutcomes, serviceNowStatus(se))
-		if e.after = se.RetryAfter; o.fate == never {
-			e.why = failFileGone
-		}
-	}
-	return e
-}
-
-var (
-	errFileType  = errors.New("its type is not passed on")
-	errFileRoom  = errors.New("no room: too much is kept of files that were sent already")
-	errFilesBusy = errors.New("too many files at once")
-	errFileSlow  = errors.New("it was fetched, and too late to be sent at once")
-)
-
-// kept returns the file of a delivery, which is fetched unless an earlier try has done so, and the link under which it can be had
-// for a while from now. Any error is a *fetchError.
-func (b *Bot) kept(ctx context.Context, conversation, delivery string, life time.Duration, fetch func(context.Context) (store.File, error)) (f store.File, link string, err error) {
-	room := time.NewTimer(filesPatience)
-	defer room.Stop()
-	select {
-	case b.files <- struct{}{}:
-		defer func() { <-b.files }()
-	case <-room.C:
-		return f, "", &fetchError{err: errFilesBusy}
-	}
-	token := fileToken(b.store, conversation, delivery)
-	id, now := fileID(token), b.now()
-	if f, err = b.store.File(ctx, id); err == nil {
-		err = b.store.ExtendFile(ctx, id, now.Add(life))
-	}
-	switch {
-	case err == nil:
-		return f, b.rules.Files.link(token), nil
-	case !errors.Is(err, store.ErrNotFound):
-		return f, "", &fetchError{err: fmt.Errorf("read it: %w", err)}
-	}
-	if f, err = fetch(ctx); err != nil {
-		return f, "", unfetchable(err)
-	}
-	if f.ContentType = plainType(f.ContentType); !b.rules.Files.takes(f.ContentType) {
-		return f, "", &fetchError{why: failFileType, err: errFileType}
-	}
-	if s, err := b.store.Stats(ctx); err == nil && s.FileBytes+int64(len(f.Data)) > b.rules.Files.Total {
-		b.log.Warn("a file is not passed on: the files in the database have reached their limit; see files in the configuration", "delivery", delivery, "bytes", s.FileBytes)
-		return f, "", &fetchError{why: failFileRoom, err: errFileRoom}
-	}
-	f.ID, f.Conversation, f.Expires = id, conversation, b.now().Add(life)
-	if err := b.store.PutFile(ctx, f); err != nil {
-		return f, "", &fetchError{err: fmt.Errorf("keep it: %w", err)}
-	}
-	if until, ok := ctx.Deadline(); ok && time.Until(until) < leastSend {
-		return f, "", &fetchError{err: errFileSlow}
-	}
-	return f, b.rules.Files.link(token), nil
-}
-
 // fileToAgent sends a file of the employee, by a link that ServiceNow fetches it from.
-func (b *Bot) fileToAgent(ctx context.Context, conversation string, chat snow.Chat, request string, e *sentEvent, call *call) error {
+func (b *Bot) fileToAgent(ctx context.Context, c *claim, chat snow.Chat, request string, e *sentEvent, call *call) error {
 	ref := e.body.File
-	if ref == nil {
+	switch {
+	case ref == nil:
 		return errBroken
+	case !b.rules.Files.on(): // any more
+		return &fetchError{why: failFilesOff, err: errFilesOff}
 	}
-	f, link, err := b.kept(ctx, conversation, e.delivery.ID, b.rules.Files.AgentLink, func(ctx context.Context) (store.File, error) {
-		if ref.Token {
-			call.teams++
-		}
-		data, contentType, err := b.teams.FetchFile(ctx, *ref, b.rules.Files.Most)
-		return store.File{Name: ref.NameFor(contentType), ContentType: contentType, Data: data}, err
-	})
+	f, link, err := b.kept(ctx, c, e.delivery.ID, b.rules.Files.AgentLink, b.ofEmployee(ref, call))
 	if err != nil {
 		return err
 	}
@@ -135,36 +36,75 @@ func (b *Bot) fileToAgent(ctx context.Context, conversation string, chat snow.Ch
 	})
 }
 
-// mediaTries is how often a file of the agent is asked for. Then its address is shown instead, for which the employee may
-// have to log in.
-const mediaTries = 3
+// ofEmployee is where a file of the employee is.
+func (b *Bot) ofEmployee(ref *adapter.FileRef, call *call) source {
+	s := source{slots: b.toAgent}
+	if u, err := url.Parse(ref.URL); err == nil {
+		s.host = u.Host
+	}
+	s.fetch = func(ctx context.Context) (store.File, error) {
+		if ref.Token {
+			call.teams++
+		}
+		data, contentType, err := b.teams.FetchFile(ctx, *ref, b.rules.Files.Most)
+		return store.File{Name: ref.NameFor(contentType), ContentType: contentType, Data: data}, err
+	}
+	return s
+}
 
-// withMedia is the activity that shows a file of the agent, or one with its address where the file cannot be had.
-func (b *Bot) withMedia(ctx context.Context, conversation string, e *sentEvent) (*adapter.Activity, error) {
+// leastKept is how long a file is good for after the longest wait for an agent.
+const leastKept = 15 * time.Minute
+
+// ahead fetches a file that is held until an agent joins, since Teams gives it out for a few minutes only. When that fails nobody
+// is told: the send tries again, and tells.
+func (b *Bot) ahead(ctx context.Context, c *claim, e *sentEvent, call *call) error {
+	if e.body.File == nil || e.body.For == "" {
+		return errBroken
+	}
+	s, err := b.loadState(ctx, c.lease.Lane.Conversation)
+	if err != nil {
+		return err
+	}
+	if !b.rules.Files.on() || !s.live(e.delivery.Session) || s.Session.Phase == connected { // whose send is on its way
+		return nil
+	}
+	life := b.rules.MaxWait + max(b.rules.Files.AgentLink, leastKept)
+	_, _, err = b.kept(ctx, c, e.body.For, life, b.ofEmployee(e.body.File, call))
+	if call.teams > 0 {
+		b.room.called(s.Ref.TenantID, call.teams)
+	}
+	var fe *fetchError
+	if errors.As(err, &fe) {
+		if _, more := fe.next(&e.delivery, b.now()); !more {
+			b.log.Info("a file could not be fetched ahead of an agent; its send will try again", "delivery", e.body.For, "err", err)
+			return nil
+		}
+	}
+	return err
+}
+
+// withMedia is the activity that shows a file of the agent, or one with its address where the file cannot be had. For that the
+// employee may have to log in.
+func (b *Bot) withMedia(ctx context.Context, c *claim, e *sentEvent) (*adapter.Activity, error) {
+	if !b.rules.Files.on() { // any more
+		return e.body.Activity, nil
+	}
 	m := e.body.Media
-	f, link, err := b.kept(ctx, conversation, e.delivery.ID, b.rules.Files.EmployeeLink, func(ctx context.Context) (store.File, error) {
+	f, link, err := b.kept(ctx, c, e.delivery.ID, b.rules.Files.EmployeeLink, source{b.toEmployee, instanceHost, func(ctx context.Context) (store.File, error) {
 		data, name, contentType, err := b.snow.FetchMedia(ctx, m.URL, b.rules.Files.Most)
 		return store.File{Name: name, ContentType: contentType, Data: data}, err
-	})
-	var fe *fetchError
-	switch {
-	case err == nil:
+	}})
+	if err == nil {
 		return mediaActivity(m, f, link), nil
-	case errors.As(err, &fe) && fe.why == "" && unfetched(e.delivery) < mediaTries-1:
-		return nil, err
+	}
+	var fe *fetchError
+	if errors.As(err, &fe) {
+		if _, more := fe.next(&e.delivery, b.now()); more {
+			return nil, err
+		}
 	}
 	b.log.Info("a file of the agent cannot be had; its address is shown", "delivery", e.delivery.ID, "err", err)
 	return e.body.Activity, nil
-}
-
-// unfetched is how many tries of a delivery had no file.
-func unfetched(d store.Delivery) (n int) {
-	for _, a := range d.Attempts {
-		if strings.HasPrefix(a.Outcome, fetchMark) && !strings.HasSuffix(a.Outcome, errFilesBusy.Error()) {
-			n += a.Times
-		}
-	}
-	return n
 }
 
 // What Teams shows of a picture: PNG, JPEG or GIF, of at most this many bytes, and this many pixels either way.

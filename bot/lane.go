@@ -18,7 +18,7 @@ import (
 const (
 	leaseTime   = 20 * time.Second
 	leaseMargin = 5 * time.Second
-	sendLimit   = 8 * time.Second
+	sendLimit   = 8 * time.Second        // unless there is a file to be fetched: then all that the lease leaves
 	leastSend   = 3 * time.Second        // what a send has to have left of its lease
 	stateTime   = 100 * time.Millisecond // how long what was read with a claim is taken for what is
 	settleLimit = 5 * time.Second
@@ -125,7 +125,7 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 	case to == store.ToTeams:
 		c.host = b.hosts.get(teamsHost(s.Ref))
 		b.room.pace(c, l.Lane.Conversation, s.Ref.TenantID)
-	case d.Kind == kindAgent || d.Kind == kindTicket || d.Kind == kindFile: // which ask something of Teams
+	case d.Kind == kindAgent || d.Kind == kindTicket || ofConnector(&d): // which ask something of Teams
 		c.host = b.hosts.get(instanceHost)
 		b.room.pace(c, l.Lane.Conversation, s.Ref.TenantID)
 	default:
@@ -139,6 +139,15 @@ var errUnread = errors.New("the conversation could not be read")
 
 // unread is errUnread with its cause in words only: that a read took too long says nothing of a send.
 func unread(err error) error { return fmt.Errorf("%w: %s", errUnread, err.Error()) }
+
+// ofConnector reports whether a delivery is a file that the Bot Connector hands out, whose calls are counted. Other hosts' are not.
+func ofConnector(d *store.Delivery) bool {
+	if d.Kind != kindFile {
+		return false
+	}
+	x, err := decodeBody(d.Body)
+	return err == nil && x.File != nil && x.File.Token
+}
 
 func (b *Bot) loadState(ctx context.Context, conversation string) (*state, error) {
 	r, err := b.store.Load(ctx, conversation)
@@ -284,11 +293,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 			return
 		}
 	}
-	deadline := c.since.Add(leaseTime - leaseMargin)
-	if limit := time.Now().Add(sendLimit); limit.Before(deadline) {
-		deadline = limit
-	}
-	sending, cancel := context.WithDeadline(ctx, deadline)
+	sending, cancel := context.WithDeadline(ctx, c.since.Add(leaseTime-leaseMargin))
 	sent, call, err := b.carry(sending, c)
 	cancel()
 	finish(call.teams, health(err, call.made))
@@ -364,7 +369,15 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 		return sent, call, errBroken
 	}
 	sent[0].body = bodies[0]
+	if bodies[0].File == nil && bodies[0].Media == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, sendLimit)
+		defer cancel()
+	}
 	if l.Lane.Direction == store.ToBot {
+		if sent[0].delivery.Kind == kindFetch {
+			return sent, call, b.ahead(ctx, c, sent[0], &call)
+		}
 		return sent, call, b.toBot(ctx, sent[0])
 	}
 	if c.state == nil || c.waited || time.Since(c.since) > stateTime { // its session may have ended meanwhile
@@ -378,9 +391,9 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 	}
 	switch l.Lane.Direction {
 	case store.ToTeams:
-		err = b.toTeams(ctx, l.Lane.Conversation, c.state, sent, &call)
+		err = b.toTeams(ctx, c, sent, &call)
 	case store.ToServiceNow:
-		err = b.toServiceNow(ctx, l.Lane.Conversation, c.state, sent[0], &call)
+		err = b.toServiceNow(ctx, c, sent[0], &call)
 	default:
 		err = b.toTicks(ctx, c.state, sent, &call)
 	}

@@ -240,6 +240,14 @@ func (r *Rules) judge(to store.Direction, d store.Delivery, s *state, err error,
 		return decision{fate: never, why: o.why}
 	}
 	at := now.Add(max(backoff(d.Failed), politely(retryAfter)))
+	var fe *fetchError
+	if errors.As(err, &fe) {
+		wait, more := fe.next(&d, now)
+		if !more {
+			return decision{fate: never, why: failFileAway}
+		}
+		at = now.Add(wait)
+	}
 	if at.Sub(d.Accepted) > r.ageLimit(to, d, s) {
 		if o.fate == unclear {
 			return decision{fate: never, why: failUnclear}

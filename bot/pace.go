@@ -358,6 +358,50 @@ func (r *room) finish(c *claim, calls int, health error) {
 	}
 }
 
+// aside ends for a while what take began, in which the claim calls neither Teams nor the host of its lane: others may. back follows.
+func (r *room) aside(c *claim) {
+	if c.report != nil {
+		c.report(errNoCall)
+		c.report = nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.tenant != nil {
+		c.tenant.flying--
+	}
+	for _, d := range r.doors {
+		if len(d.lanes) > 0 {
+			d.poke()
+		}
+	}
+}
+
+// back ends aside, and reports whether the claim may go on at once. finish follows in any case.
+func (r *room) back(c *claim) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now, free := r.now(), true
+	if c.tenant != nil {
+		free = !c.tenant.next(now).After(now)
+		c.tenant.flying++
+	}
+	if c.host != nil && free {
+		c.report, _ = c.host.ask()
+		free = c.report != nil
+	}
+	return free
+}
+
+// called counts calls of Teams that were answered now and did not wait for the tenant.
+func (r *room) called(tenant string, calls int) {
+	if r.tenantRate == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tenant(tenant).add(r.now(), calls)
+}
+
 // spare returns how many further sends the windows of the claim's conversation take at once, beside its own.
 func (r *room) spare(c *claim) int {
 	r.mu.Lock()

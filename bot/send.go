@@ -15,8 +15,8 @@ import (
 )
 
 // toTeams sends an activity, or several as one.
-func (b *Bot) toTeams(ctx context.Context, conversation string, s *state, sent []*sentEvent, call *call) (err error) {
-	e := sent[0]
+func (b *Bot) toTeams(ctx context.Context, c *claim, sent []*sentEvent, call *call) (err error) {
+	e, s := sent[0], c.state
 	if e.body.Activity == nil {
 		return errBroken
 	}
@@ -25,7 +25,7 @@ func (b *Bot) toTeams(ctx context.Context, conversation string, s *state, sent [
 	}
 	a := e.body.Activity
 	if e.body.Media != nil {
-		if a, err = b.withMedia(ctx, conversation, e); err != nil {
+		if a, err = b.withMedia(ctx, c, e); err != nil {
 			return err
 		}
 	}
@@ -80,8 +80,8 @@ func (b *Bot) chat(s *state, id string) (chat snow.Chat, known bool) {
 	return chat, chat.UserID != ""
 }
 
-func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e *sentEvent, call *call) error {
-	id := e.delivery.Session
+func (b *Bot) toServiceNow(ctx context.Context, c *claim, e *sentEvent, call *call) error {
+	conversation, s, id := c.lease.Lane.Conversation, c.state, e.delivery.Session
 	chat, known := b.chat(s, id)
 	request := requestID(id, e.delivery.ID)
 	if !known && e.delivery.Kind != kindAgent && e.delivery.Kind != kindTicket {
@@ -102,7 +102,7 @@ func (b *Bot) toServiceNow(ctx context.Context, conversation string, s *state, e
 			return errOver
 		}
 		if e.delivery.Kind == kindFile {
-			return b.fileToAgent(ctx, conversation, chat, request, e, call)
+			return b.fileToAgent(ctx, c, chat, request, e, call)
 		}
 		call.made = true
 		return b.snow.Say(ctx, chat, snow.Words{

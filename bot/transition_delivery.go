@@ -133,6 +133,8 @@ const (
 	failFileGone   failure = "file gone"
 	failFileHost   failure = "file host refused"
 	failFileRoom   failure = "no room for files"
+	failFileAway   failure = "file out of reach"
+	failFilesOff   failure = "files off"
 )
 
 // shutOut reports whether the conversation is closed to us until the employee or an admin does something.

@@ -90,12 +90,13 @@ func (e *employeeEvent) message(c *change) {
 	case s == nil && e.command == CommandEndChat:
 		c.notice(c.texts().Say(TextNoticeNothingToEnd))
 	case s == nil && e.intent == IntentAgent:
-		c.say(fromEmployee, e.ref.UserName, e.text)
+		e.said(c, e.text)
 		c.state.Lapsed = time.Time{}
 		c.escalate(e)
 	case s == nil && e.text != "" && c.lapsed():
-		c.say(fromEmployee, e.ref.UserName, e.text)
+		e.said(c, e.text)
 		c.state.Lapsed = time.Time{}
+		e.left(c) // a button holds words only
 		t := c.texts()
 		c.offer(t.Say(TextNoticeLapsed), button{Verb: verbTalk, Title: t.Say(TextButtonTalkToPerson), Text: e.text})
 	case s == nil:
@@ -130,12 +131,7 @@ func (e *employeeEvent) words(s *session) string {
 
 // ask hands the activity to the bot's own handler.
 func (e *employeeEvent) ask(c *change) {
-	if e.text != "" {
-		c.say(fromEmployee, e.ref.UserName, e.text)
-	}
-	for _, f := range e.files {
-		c.say(fromEmployee, e.ref.UserName, fileLine(f.Name))
-	}
+	e.said(c, e.text)
 	c.send(store.ToBot, kindTurn, "", body{Activity: e.activity, Owner: c.state.Owner, Intent: e.intent})
 }
 
@@ -161,10 +157,10 @@ func (e *employeeEvent) relay(c *change, text string, selected bool) {
 	default:
 		to = store.Held
 	}
+	if s.Phase != connected {
+		e.said(c, text)
+	}
 	if text != "" {
-		if s.Phase != connected {
-			c.say(fromEmployee, e.ref.UserName, text)
-		}
 		c.send(to, kindWords, s.ID, body{Text: text, Selected: selected})
 	}
 	e.pass(c, to, s)
