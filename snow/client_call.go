@@ -59,12 +59,12 @@ func (c *Client) exchange(ctx context.Context, k call) (answer, error) {
 		return answer{}, err
 	}
 	a, err := c.send(ctx, k, access)
-	if err == nil && a.status == http.StatusUnauthorized && c.login.refused(access) {
+	if err == nil && a.status == http.StatusUnauthorized && c.login.refused(access, k.file) {
 		if access, err = c.login.token(ctx); err != nil {
 			return answer{}, err
 		}
 		if a, err = c.send(ctx, k, access); err == nil && a.status == http.StatusUnauthorized {
-			c.login.hopeless()
+			c.login.hopeless(k.file)
 		}
 	}
 	c.log.Debug("servicenow called", "op", k.op, "status", a.status, "took", c.now().Sub(began), "err", err)

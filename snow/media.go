@@ -1,6 +1,7 @@
 package snow
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,10 +96,6 @@ func (c *Client) FetchMedia(ctx context.Context, address string, limit int64) (d
 		return nil, "", "", err
 	}
 	disposition, params, _ := mime.ParseMediaType(a.header.Get("Content-Disposition"))
-	contentType = typeOfMedia(a.header.Get("Content-Type"), a.body)
-	if contentType == "text/html" && disposition == "" && a.header.Get(metadataHeader) == "" { // asks for a login, or says to come back later
-		return nil, "", "", &Error{Op: opMedia, StatusCode: a.status, NotJSON: true}
-	}
 	name = cleanName(params["filename"])
 	if name == "" {
 		var metadata struct {
@@ -107,6 +104,10 @@ func (c *Client) FetchMedia(ctx context.Context, address string, limit int64) (d
 		_ = json.Unmarshal([]byte(a.header.Get(metadataHeader)), &metadata)
 		said, _ := jsonString(metadata.Name)
 		name = cleanName(said)
+	}
+	contentType = typeOfMedia(a.header.Get("Content-Type"), a.body, name)
+	if contentType == "text/html" && disposition == "" && a.header.Get(metadataHeader) == "" { // asks for a login, or says to come back later
+		return nil, "", "", &Error{Op: opMedia, StatusCode: a.status, NotJSON: true}
 	}
 	if last := path.Base(at.Path); name == "" && picturePath.MatchString(last) {
 		name = cleanName(last)
@@ -172,15 +173,54 @@ func unwritten(err error) error {
 	return &fetch
 }
 
-// typeOfMedia is the media type that was answered, unless that says nothing, or a picture that it is not.
-func typeOfMedia(answered string, data []byte) string {
-	media, _, _ := mime.ParseMediaType(answered)
-	switch media {
-	case "image/png", "image/jpeg", "image/jpg", "image/pjpeg", "image/gif", "image/webp", "image/bmp",
-		"", "application/octet-stream", "binary/octet-stream", "application/x-download", "application/force-download":
-		media, _, _ = mime.ParseMediaType(http.DetectContentType(data))
+// Kinds of files by the ending of their names, where the bytes do not tell them apart: parts in a ZIP archive, Microsoft's
+// compound files, and text.
+var (
+	inZIP = map[string]string{
+		".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+		".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+		".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+		".odt":  "application/vnd.oasis.opendocument.text",
+		".ods":  "application/vnd.oasis.opendocument.spreadsheet",
+		".odp":  "application/vnd.oasis.opendocument.presentation",
 	}
-	return media
+	compound = map[string]string{
+		".doc": "application/msword",
+		".xls": "application/vnd.ms-excel",
+		".ppt": "application/vnd.ms-powerpoint",
+		".msg": "application/vnd.ms-outlook",
+	}
+	inText = map[string]string{".csv": "text/csv", ".rtf": "application/rtf"}
+)
+
+// compoundMark is what a compound file begins with.
+const compoundMark = "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+// typeOfMedia is the media type that was answered, unless that says nothing, or a picture that it is not. What the bytes are decides
+// then, and the ending of the name among what looks the same.
+func typeOfMedia(answered string, data []byte, name string) string {
+	media, _, _ := mime.ParseMediaType(answered)
+	found, _, _ := mime.ParseMediaType(http.DetectContentType(data))
+	switch media {
+	case "image/png", "image/jpeg", "image/jpg", "image/pjpeg", "image/gif", "image/webp", "image/bmp":
+		return found
+	case "", "application/octet-stream", "binary/octet-stream", "application/x-download", "application/force-download":
+	default:
+		return media
+	}
+	kinds := map[string]string(nil)
+	switch {
+	case found == "application/zip":
+		kinds = inZIP
+	case found == "text/plain":
+		kinds = inText
+	case bytes.HasPrefix(data, []byte(compoundMark)):
+		kinds = compound
+	}
+	if kind, ok := kinds[strings.ToLower(path.Ext(name))]; ok {
+		return kind
+	}
+	return found
 }
 
 // cleanName makes of a name that somebody gave a file one that can be shown and stored anywhere: its last element, without what

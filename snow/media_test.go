@@ -146,6 +146,21 @@ func TestFetchMedia(t *testing.T) {
 			fakeAnswer{header: header("X-Attachment-Metadata", `{"file_name":"b.html"}`, "Content-Type", "text/html"), body: "<p>"},
 			"b.html", "text/html",
 		},
+		{
+			"a document that says nothing of itself", "/api/now/v1/cs/media/abc", "/api/now/v1/cs/media/abc",
+			fakeAnswer{header: header("Content-Type", "application/octet-stream", "Content-Disposition", "attachment; filename=Plan.DOCX"), body: "PK\x03\x04"},
+			"Plan.DOCX", "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+		},
+		{
+			"an old document, by its metadata", "/sys_attachment.do?sys_id=" + attachmentID, "/api/now/attachment/" + attachmentID + "/file",
+			fakeAnswer{header: header("X-Attachment-Metadata", `{"file_name":"old.xls"}`), body: "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"},
+			"old.xls", "application/vnd.ms-excel",
+		},
+		{
+			"a program that is called a document", "/api/now/v1/cs/media/abc", "/api/now/v1/cs/media/abc",
+			fakeAnswer{header: header("Content-Disposition", "attachment; filename=a.docx"), body: "<html><script>"},
+			"a.docx", "text/html",
+		},
 		{"a picture by its address", "/x.pngx?t=1", "/x.pngx", fakeAnswer{header: header(), body: png}, "x.pngx", "image/png"},
 		{"a picture without a name", "/api/now/v1/cs/media/abc", "/api/now/v1/cs/media/abc", fakeAnswer{header: header("Content-Type", "application/octet-stream"), body: png}, "image.png", "image/png"},
 		{
@@ -246,6 +261,34 @@ func TestFetchMediaFails(t *testing.T) {
 			t.Errorf("%q, %v", data, err)
 		}
 	})
+}
+
+// A file that refuses every token does not cost the other calls theirs.
+func TestAFileThatIsRefusedLeavesTheToken(t *testing.T) {
+	t.Parallel()
+	f := &fakeInstance{}
+	f.api = func(_ int, r *http.Request, _ []byte) fakeAnswer {
+		if r.Method == http.MethodGet {
+			return fakeAnswer{status: 401}
+		}
+		if r.Header.Get("Authorization") == "Bearer access-1" {
+			return fakeAnswer{status: 401} // it has been revoked
+		}
+		return fakeAnswer{body: `{"status":"success"}`}
+	}
+	c := newFakeClient(t, f)
+	for range 4 {
+		var e *snow.Error
+		if _, _, _, err := c.FetchMedia(t.Context(), "/api/now/v1/cs/media/abc", 100); !errors.As(err, &e) || e.StatusCode != http.StatusUnauthorized {
+			t.Errorf("error %v", err)
+		}
+		if err := c.Say(t.Context(), testChat, snow.Words{RequestID: "r", MessageID: "m", Text: "hi"}); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(f.asked()); n != 2 {
+		t.Errorf("asked for %d tokens, want the first and one more", n)
+	}
 }
 
 // What an agent sends on the emulated instance is recognised and arrives, by each address that it may have.

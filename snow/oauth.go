@@ -17,6 +17,7 @@ const (
 	unknownLife = 5 * time.Minute // of a token that does not say
 	retryPause  = 3 * time.Second // between requests for a token when one failed
 	rejectPause = time.Minute     // the longest, when credentials were rejected: some instances lock users
+	filePause   = 5 * time.Minute // between tokens that are given up because a file was refused
 )
 
 // errClosed is the error of a call after Close.
@@ -50,6 +51,7 @@ type login struct {
 	failures int     // in a row, of rejected credentials
 	asking   time.Time
 	holding  time.Time // no renewal because of a 401 before this
+	files    time.Time // nor because of a file's before this
 }
 
 // A flight is one request for a token. access and err are set when done is closed.
@@ -104,11 +106,11 @@ func (l *login) token(ctx context.Context) (string, error) {
 	}
 }
 
-// refused tells that a call was answered 401 under the given token, and reports whether to try another.
-func (l *login) refused(access string) bool {
+// refused tells that a call, of a file or another, was answered 401 under the given token, and reports whether to try another.
+func (l *login) refused(access string, file bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.now().Before(l.holding) {
+	if now := l.now(); now.Before(l.holding) || file && now.Before(l.files) {
 		return false
 	}
 	if l.have.access == access {
@@ -118,10 +120,15 @@ func (l *login) refused(access string) bool {
 	return true
 }
 
-// hopeless tells that a new token was refused as well: the next ones will be, for the time being.
-func (l *login) hopeless() {
+// hopeless tells that a new token was refused as well: the next ones will be, for the time being. A file that refuses every token
+// speaks for files alone.
+func (l *login) hopeless(file bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if file {
+		l.files = l.now().Add(filePause)
+		return
+	}
 	l.holding = l.now().Add(retryPause)
 }
 
