@@ -25,6 +25,8 @@ const (
 	kindTurn  = "turn"  // to the bot's handler
 	kindFetch = "fetch" // in the bot's lane: a file that is held is fetched ahead
 	kindTick  = "tick"  // to ServiceNow: what became of a message of the agent
+
+	kindLook = "look" // whether ServiceNow has fetched a file
 )
 
 // A body is the content of a delivery; the kind says which fields it has. Stored, sealed, as JSON.
@@ -45,7 +47,7 @@ type body struct {
 
 	// File is where Teams has the file of the employee.
 	File *adapter.FileRef `json:"file,omitempty"`
-	// For is the delivery of the file that is fetched ahead.
+	// For is the delivery of the file that is fetched ahead, or that ServiceNow should have fetched by now.
 	For string `json:"for,omitempty"`
 	// Media is the file of the agent that Activity links to, which it does in case that the file cannot be had.
 	Media *media `json:"media,omitempty"`

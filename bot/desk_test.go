@@ -330,7 +330,7 @@ func (d *desk) settles() {
 		}
 		left := 0
 		for dir, n := range s.Waiting {
-			if dir != store.Held {
+			if dir != store.Held && dir != store.Links {
 				left += n
 			}
 		}

@@ -38,6 +38,9 @@ func (b *Bot) Run(ctx context.Context) error {
 			g.Go(func() error { return b.usher(working, d) })
 		}
 	}
+	for range lookers {
+		g.Go(func() error { return b.work(working, store.Links) })
+	}
 	g.Go(func() error { return b.keepTime(working) })
 	g.Go(func() error { return b.sweep(working) })
 	g.Go(func() error { return b.prune(working) })
@@ -110,7 +113,7 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 	for _, other := range l.Deliveries[1:] {
 		c.rank = min(c.rank, rankOf(other.Kind))
 	}
-	if to == store.ToBot {
+	if to == store.ToBot || to == store.Links {
 		return c
 	}
 	loading, cancel := context.WithTimeout(ctx, settleLimit)
@@ -379,6 +382,9 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 			return sent, call, b.ahead(ctx, c, sent[0], &call)
 		}
 		return sent, call, b.toBot(ctx, sent[0])
+	}
+	if l.Lane.Direction == store.Links {
+		return sent, call, b.look(ctx, l.Lane.Conversation, sent[0])
 	}
 	if c.state == nil || c.waited || time.Since(c.since) > stateTime { // its session may have ended meanwhile
 		if c.state, err = b.loadState(ctx, l.Lane.Conversation); err != nil {

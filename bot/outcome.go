@@ -291,6 +291,8 @@ func (r *Rules) ageLimit(to store.Direction, d store.Delivery, s *state) time.Du
 		return r.EndMaxAge
 	case to == store.ToTicks:
 		return time.Minute
+	case to == store.Links:
+		return fetchedFor
 	case to == store.ToBot:
 		return min(r.MaxAge, time.Minute)
 	default:

@@ -62,6 +62,7 @@ var textsGerman = map[TextKey]string{
 	TextFileTypeRefused:           "{name} ist keine Art von Datei, die an den Mitarbeiter weitergegeben werden kann.",
 	TextFileExpired:               "{name} lässt sich nicht mehr aus Teams abrufen. Bitte senden Sie die Datei noch einmal.",
 	TextFileFailed:                "{name} konnte nicht an den Mitarbeiter weitergegeben werden. Versuchen Sie es noch einmal, oder beschreiben Sie die Datei in Worten.",
+	TextFileNotFetched:            "{name} ist beim Mitarbeiter nicht angekommen. Bitte beschreiben Sie die Datei in Worten.",
 
 	TextTicketOffer:   "Soll ich aus Ihren Nachrichten ein Ticket erstellen? Dann meldet sich jemand bei Ihnen.",
 	TextTicketPending: "Ich erstelle das Ticket und nenne Ihnen dann die Nummer.",

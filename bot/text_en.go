@@ -62,6 +62,7 @@ var textsEnglish = map[TextKey]string{
 	TextFileTypeRefused:           "{name} is not a kind of file that can be passed on to the agent.",
 	TextFileExpired:               "{name} can no longer be fetched from Teams. Please send it again.",
 	TextFileFailed:                "{name} could not be passed on to the agent. Please try again, or describe it in words.",
+	TextFileNotFetched:            "{name} was sent, but did not reach the agent. Please describe it in words.",
 
 	TextTicketOffer:   "Shall I create a ticket with what you wrote? Someone will get back to you.",
 	TextTicketPending: "I'm creating the ticket and will tell you its number.",

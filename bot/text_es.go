@@ -62,6 +62,7 @@ var textsSpanish = map[TextKey]string{
 	TextFileTypeRefused:           "{name} no es un tipo de archivo que se pueda pasar al agente.",
 	TextFileExpired:               "{name} ya no se puede recuperar de Teams. Envíalo otra vez, por favor.",
 	TextFileFailed:                "{name} no se pudo pasar al agente. Inténtalo otra vez o descríbelo con palabras, por favor.",
+	TextFileNotFetched:            "{name} no le ha llegado al agente. Descríbelo con palabras, por favor.",
 
 	TextTicketOffer:   "¿Quieres que cree una incidencia con lo que escribiste? Alguien te responderá.",
 	TextTicketPending: "Estoy creando la incidencia y te diré su número.",

@@ -62,6 +62,7 @@ var textsFrench = map[TextKey]string{
 	TextFileTypeRefused:           "{name} n'est pas un type de fichier qui peut être transmis à l'agent.",
 	TextFileExpired:               "{name} ne peut plus être récupéré dans Teams. Envoyez-le de nouveau, s'il vous plaît.",
 	TextFileFailed:                "{name} n'a pas pu être transmis à l'agent. Réessayez, ou décrivez-le avec des mots, s'il vous plaît.",
+	TextFileNotFetched:            "{name} n'est pas parvenu à l'agent. Décrivez-le avec des mots, s'il vous plaît.",
 
 	TextTicketOffer:   "Dois-je créer un ticket avec ce que vous avez écrit ? Quelqu'un vous répondra.",
 	TextTicketPending: "Je crée le ticket et je vous donnerai son numéro.",

@@ -62,6 +62,7 @@ var textsItalian = map[TextKey]string{
 	TextFileTypeRefused:           "{name} non è un tipo di file che si può inoltrare all'operatore.",
 	TextFileExpired:               "{name} non si può più recuperare da Teams. Invialo di nuovo, per favore.",
 	TextFileFailed:                "Non è stato possibile inoltrare {name} all'operatore. Riprova o descrivilo a parole, per favore.",
+	TextFileNotFetched:            "{name} non è arrivato all'operatore. Descrivilo a parole, per favore.",
 
 	TextTicketOffer:   "Vuoi che apra una segnalazione con quello che hai scritto? Qualcuno ti risponderà.",
 	TextTicketPending: "Sto aprendo la segnalazione e ti dirò il numero.",

@@ -62,6 +62,7 @@ var textsJapanese = map[TextKey]string{
 	TextFileTypeRefused:           "{name} は担当者に渡せない種類のファイルです。",
 	TextFileExpired:               "{name} は Teams から取得できなくなりました。もう一度送信してください。",
 	TextFileFailed:                "{name} を担当者に渡せませんでした。もう一度お試しいただくか、内容を文字でお書きください。",
+	TextFileNotFetched:            "{name} は担当者に届きませんでした。内容を文字でお書きください。",
 
 	TextTicketOffer:   "お書きになった内容でチケットを作成しますか？ 後ほど担当者からご連絡します。",
 	TextTicketPending: "チケットを作成しています。できしだい番号をお知らせします。",

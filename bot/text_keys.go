@@ -67,6 +67,7 @@ const (
 	TextFileTypeRefused           TextKey = "fileTypeRefused" // {name}
 	TextFileExpired               TextKey = "fileExpired"     // {name}: Teams does not have it any more
 	TextFileFailed                TextKey = "fileFailed"      // {name}: for another reason
+	TextFileNotFetched            TextKey = "fileNotFetched"  // {name}: ServiceNow was told of it, and did not fetch it
 )
 
 // Tickets.
@@ -115,4 +116,5 @@ var placeholders = map[TextKey][]string{
 	TextFileTypeRefused:   {"name"},
 	TextFileExpired:       {"name"},
 	TextFileFailed:        {"name"},
+	TextFileNotFetched:    {"name"},
 }

@@ -62,6 +62,7 @@ var textsDutch = map[TextKey]string{
 	TextFileTypeRefused:           "{name} is geen soort bestand dat aan de medewerker kan worden doorgegeven.",
 	TextFileExpired:               "{name} kan niet meer uit Teams worden opgehaald. Stuur het alsjeblieft opnieuw.",
 	TextFileFailed:                "{name} kon niet aan de medewerker worden doorgegeven. Probeer het opnieuw, of beschrijf het alsjeblieft in woorden.",
+	TextFileNotFetched:            "{name} is niet bij de medewerker aangekomen. Beschrijf het alsjeblieft in woorden.",
 
 	TextTicketOffer:   "Zal ik een melding maken van wat je schreef? Dan neemt iemand contact met je op.",
 	TextTicketPending: "Ik maak de melding aan en geef je het nummer.",

@@ -62,6 +62,7 @@ var textsPortuguese = map[TextKey]string{
 	TextFileTypeRefused:           "{name} não é um tipo de arquivo que possa ser passado ao atendente.",
 	TextFileExpired:               "{name} não pode mais ser obtido do Teams. Envie-o de novo, por favor.",
 	TextFileFailed:                "{name} não pôde ser passado ao atendente. Tente de novo ou descreva-o com palavras, por favor.",
+	TextFileNotFetched:            "{name} não chegou ao atendente. Descreva-o com palavras, por favor.",
 
 	TextTicketOffer:   "Quer que eu abra um chamado com o que você escreveu? Alguém vai responder a você.",
 	TextTicketPending: "Estou abrindo o chamado e já informo o número.",

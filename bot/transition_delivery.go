@@ -18,6 +18,8 @@ type sentEvent struct {
 	userID, email string
 	// ticket is the number of the incident.
 	ticket string
+	// fetched reports that ServiceNow has fetched the file that was looked for.
+	fetched bool
 	// replies are what the bot's handler answered, and ask what it was asked with.
 	replies []*adapter.Activity
 	ask     *employeeEvent
@@ -49,6 +51,10 @@ func (e *sentEvent) apply(c *change) {
 		c.notice(c.texts().Say(TextTicketCreated, e.ticket))
 	case e.delivery.Kind == kindTurn:
 		e.answer(c)
+	case e.delivery.Kind == kindFile:
+		c.lookLater(e)
+	case e.delivery.Kind == kindLook:
+		e.looked(c)
 	case e.to == store.ToTeams:
 		if e.body.Agent && c.state.live(id) {
 			c.state.Session.Explained = ""

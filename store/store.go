@@ -79,6 +79,7 @@ const (
 	ToServiceNow Direction = "servicenow"
 	ToBot        Direction = "bot"   // turns of the bot's own handler
 	ToTicks      Direction = "ticks" // delivery reports for the agent
+	Links        Direction = "links" // links given out, to be looked at later: were they followed?
 	Held         Direction = "held"  // never claimed: words that wait for an agent
 )
 

@@ -23,7 +23,7 @@ const MaxEvents = 10_000
 // Known reports whether d is one of the directions.
 func (d Direction) Known() bool {
 	switch d {
-	case ToTeams, ToServiceNow, ToBot, ToTicks, Held:
+	case ToTeams, ToServiceNow, ToBot, ToTicks, Links, Held:
 		return true
 	}
 	return false

@@ -36,6 +36,9 @@ type fileServer struct {
 
 	mu  sync.Mutex
 	now map[string]int // how many are served of each link
+
+	// fetched is told of each file that was handed out whole, unless it is nil: [bot.Bot.Fetched].
+	fetched func(ctx context.Context, token string, f store.File) error
 }
 
 func newFileServer(file func(context.Context, string) (store.File, error), log *slog.Logger) *fileServer {
@@ -78,7 +81,11 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.busy(w)
 	default:
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(filesTime)) // or else as long as the connection lasts
-		send(w, r, f)
+		whole := &wholeWriter{ResponseWriter: w}
+		send(whole, r, f)
+		if r.Method == http.MethodGet && whole.status < 300 && whole.written == len(f.Data) {
+			s.note(r, f)
+		}
 	}
 }
 
@@ -99,6 +106,35 @@ func (s *fileServer) end(token string) {
 	if s.now[token]--; s.now[token] == 0 {
 		delete(s.now, token)
 	}
+}
+
+// note tells fetched, also when whoever has the file now has hung up.
+func (s *fileServer) note(r *http.Request, f store.File) {
+	if s.fetched == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), filesPatience)
+	defer cancel()
+	if err := s.fetched(ctx, mux.Vars(r)["token"], f); err != nil {
+		s.log.Warn("a file was fetched, and that cannot be kept; people may be told that it was not", "err", err)
+	}
+}
+
+// A wholeWriter knows how much of an answer was written.
+type wholeWriter struct {
+	http.ResponseWriter
+	status, written int
+}
+
+func (w *wholeWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *wholeWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.written += n
+	return n, err
 }
 
 func (s *fileServer) busy(w http.ResponseWriter) {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -152,3 +154,62 @@ func TestFilesOfOneLinkLeaveRoomForOthers(t *testing.T) {
 		t.Errorf("status %d when they were done", code)
 	}
 }
+
+func TestOnlyWholeFilesCountAsFetched(t *testing.T) {
+	t.Parallel()
+	kept := map[string]store.File{
+		"doc":   {ID: "1", Name: "a.txt", ContentType: "text/plain", Data: bytes.Repeat([]byte("words "), 10_000)},
+		"empty": {ID: "2", Name: "b.txt", ContentType: "text/plain"},
+	}
+	var noted []string
+	files := newFileServer(func(_ context.Context, token string) (store.File, error) {
+		f, ok := kept[token]
+		if !ok {
+			return f, store.ErrNotFound
+		}
+		return f, nil
+	}, slog.New(slog.DiscardHandler))
+	files.fetched = func(ctx context.Context, token string, f store.File) error {
+		noted = append(noted, token+" "+f.ID)
+		return ctx.Err()
+	}
+	routes := mux.NewRouter()
+	routes.Handle(filesPath+"/{token}", files)
+	for _, tt := range []struct {
+		name, method, token, part string
+		breaks                    bool
+		want                      []string
+	}{
+		{"a whole one", "GET", "doc", "", false, []string{"doc 1"}},
+		{"one without a byte", "GET", "empty", "", false, []string{"empty 2"}},
+		{"all of it as a part", "GET", "doc", "bytes=0-", false, []string{"doc 1"}},
+		{"its head", "HEAD", "doc", "", false, nil},
+		{"the head of one without a byte", "HEAD", "empty", "", false, nil},
+		{"a part", "GET", "doc", "bytes=0-9", false, nil},
+		{"no part of it", "GET", "doc", "bytes=70000-", false, nil},
+		{"broken off", "GET", "doc", "", true, nil},
+		{"nothing there", "GET", "unknown", "", false, nil},
+		{"not read", "POST", "doc", "", false, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			noted = nil
+			r := httptest.NewRequestWithContext(t.Context(), tt.method, filesPath+"/"+tt.token, nil)
+			if tt.part != "" {
+				r.Header.Set("Range", tt.part)
+			}
+			var w http.ResponseWriter = httptest.NewRecorder()
+			if tt.breaks {
+				w = brokenWriter{w}
+			}
+			routes.ServeHTTP(w, r)
+			if !slices.Equal(noted, tt.want) {
+				t.Errorf("noted %q, want %q", noted, tt.want)
+			}
+		})
+	}
+}
+
+// A brokenWriter is to somebody who hangs up.
+type brokenWriter struct{ http.ResponseWriter }
+
+func (w brokenWriter) Write(p []byte) (int, error) { return len(p) / 2, io.ErrClosedPipe }

@@ -192,7 +192,9 @@ func (sv *service) routes(s *settings, hosts adapter.HostPolicy, registry *prome
 	public := mux.NewRouter()
 	public.Handle("/api/messages", messages)
 	public.Handle("/api/v1/snowBot/receiveMessage", webhook)
-	public.Handle(filesPath+"/{token}", newFileServer(sv.bot.File, sv.log))
+	files := newFileServer(sv.bot.File, sv.log)
+	files.fetched = sv.bot.Fetched
+	public.Handle(filesPath+"/{token}", files)
 	admin := mux.NewRouter()
 	admin.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	adminRoutes(admin, sv, s.AdminToken)

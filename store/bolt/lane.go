@@ -19,6 +19,7 @@ const (
 	toBot
 	toTicks
 	held
+	links
 	lanecodes
 )
 
@@ -34,6 +35,8 @@ func codeOf(d store.Direction) lanecode {
 		return toTicks
 	case store.Held:
 		return held
+	case store.Links:
+		return links
 	}
 	return noLane
 }
@@ -50,6 +53,8 @@ func (c lanecode) direction() store.Direction {
 		return store.ToTicks
 	case held:
 		return store.Held
+	case links:
+		return store.Links
 	}
 	return ""
 }

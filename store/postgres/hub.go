@@ -287,7 +287,7 @@ func (s *Store) listen(ctx context.Context, c *pgx.ConnConfig) {
 		if ctx.Err() == nil {
 			s.log.Debug("notifications from the database were cut off", "err", err)
 		}
-		for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot, store.ToTicks} {
+		for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot, store.ToTicks, store.Links} {
 			s.hub.wake(d) // for what was missed
 		}
 		sleep(ctx, time.Second)

@@ -33,13 +33,14 @@ var laneCases = []testCase{
 		w.send(t, "c1", store.ToServiceNow, "s1")
 		w.send(t, "c1", store.ToBot, "b1")
 		w.send(t, "c1", store.ToTicks, "u1")
+		w.send(t, "c1", store.Links, "l1")
 		w.clock.advance(time.Second)
 		w.send(t, "c2", store.ToTeams, "t2")
 		first := w.claim(t, store.ToTeams, 9)
 		second := w.claim(t, store.ToTeams, 9)
 		same(t, "lanes", [][]string{ids(first), ids(second)}, [][]string{{"t1"}, {"t2"}})
 		w.claimNothing(t, store.ToTeams)
-		for d, want := range map[store.Direction]string{store.ToServiceNow: "s1", store.ToBot: "b1", store.ToTicks: "u1"} {
+		for d, want := range map[store.Direction]string{store.ToServiceNow: "s1", store.ToBot: "b1", store.ToTicks: "u1", store.Links: "l1"} {
 			l := w.claim(t, d, 9)
 			same(t, "lane", l.Lane, store.Lane{Conversation: "c1", Direction: d})
 			same(t, "deliveries", ids(l), []string{want})

@@ -5,7 +5,7 @@ import { showLetters } from './letters.js';
 
 const every = 5000; // milliseconds between two looks
 const byId = (id) => document.getElementById(id);
-const lanes = [['teams', 'waiting for Teams'], ['servicenow', 'waiting for ServiceNow'], ['bot', 'waiting for the bot'], ['ticks', 'delivery reports waiting'], ['held', 'held until an agent joins']];
+const lanes = [['teams', 'waiting for Teams'], ['servicenow', 'waiting for ServiceNow'], ['bot', 'waiting for the bot'], ['ticks', 'delivery reports waiting'], ['links', 'links to files to be looked at'], ['held', 'held until an agent joins']];
 let timer = 0;
 
 function askForToken(why = '') {
