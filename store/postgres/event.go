@@ -58,6 +58,9 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 			}
 		}
 		if len(ids) > 0 && added == 0 {
+			// What it repeats may be seen and not be on the standby yet, when the wait for it was cut short. An empty commit,
+			// which others share, waits for both.
+			t.changed = true
 			return nil
 		}
 		p, err := s.plan(ctx, t, cv, slices.Clone(fresh), f) // the turn may write to its copy

@@ -9,6 +9,10 @@
 // token is looked up by inserting it again: that waits for the transaction if it is still under way, keeps it
 // from committing later if it has not come so far, and so finds out what became of it, also after a failover.
 //
+// With synchronous replication a commit waits for the standby. When that wait is cut short, as by a lost connection,
+// the server keeps the commit all the same, seen by all and on itself alone. So neither a look-up nor a repeat of a
+// known event is answered from what is seen: both commit something of their own, which waits for all before it.
+//
 // # Replicas
 //
 // Any replica takes any call. The lock on a conversation's row orders its turns and settles, over all

@@ -30,7 +30,10 @@ const (
 	sqlRelaxed = `SELECT set_config('synchronous_commit', 'off', true)`
 	sqlToken   = `INSERT INTO commits (token) VALUES ($1)`
 	sqlCommit  = `COMMIT`
-	sqlResolve = `INSERT INTO commits (token) VALUES ($1) ON CONFLICT (token) DO NOTHING`
+	// sqlRefuse keeps the transaction of the token $1 from committing, and leaves the token $2 if it was not too late.
+	sqlRefuse = `WITH refused AS (INSERT INTO commits (token) VALUES ($1) ON CONFLICT (token) DO NOTHING RETURNING token)
+INSERT INTO commits (token) SELECT $2::uuid FROM refused`
+	sqlRefused = `SELECT EXISTS (SELECT FROM commits WHERE token = $1)`
 	sqlNow     = `SELECT coalesce($1::timestamptz, clock_timestamp())`
 )
 
@@ -159,17 +162,23 @@ func (s *Store) attempt(ctx context.Context, token uuid.UUID, work func(context.
 }
 
 // resolve finds out whether the transaction of a token was committed, and keeps it from being so later if not.
-// It waits for the database to come back.
+// It waits for the database to come back, and, since the other transaction may have been visible before a standby
+// had it, until what it says is as durable as any commit.
 func (s *Store) resolve(ctx context.Context, token uuid.UUID, cause error) (committed bool, err error) {
 	s.log.Warn("the answer to a commit was lost; looking up what became of it", "err", cause)
+	refusal := uuid.New() // one for all tries, of which each may have its own answer lost
 	for start := time.Now(); time.Since(start) < unclearFor; {
+		var refused bool
+		b := &pgx.Batch{} // in one transaction, in which each statement sees what the one before waited for
+		b.Queue(sqlRefuse, token, refusal)
+		b.Queue(sqlRefused, refusal).QueryRow(func(row pgx.Row) error { return row.Scan(&refused) })
+		b.Queue(sqlFlush)
 		limited, cancel := context.WithTimeout(ctx, s.limit)
-		tag, err := s.pool.Exec(limited, sqlResolve, token)
+		err := s.pool.SendBatch(limited, b).Close()
 		cancel()
 		if err == nil {
-			committed := tag.RowsAffected() == 0
-			s.log.Info("an unclear commit was looked up", "committed", committed)
-			return committed, nil
+			s.log.Info("an unclear commit was looked up", "committed", !refused)
+			return !refused, nil
 		}
 		if !s.pause(ctx, 250*time.Millisecond) {
 			break

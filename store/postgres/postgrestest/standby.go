@@ -65,15 +65,13 @@ func (s *Server) follow(primary *Server) error {
 func (s *Server) awaitStandby() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, strings.Replace(s.url, "//snowbot@", "//admin@", 1))
+	conn, err := s.admin(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return err
-		}
+	if err := setStandbys(ctx, conn, "*"); err != nil {
+		return err
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -89,6 +87,70 @@ func (s *Server) awaitStandby() error {
 			return errors.New("the standby does not stream")
 		}
 	}
+}
+
+// admin connects as who may do everything.
+func (s *Server) admin(ctx context.Context) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, strings.Replace(s.url, "//snowbot@", "//admin@", 1))
+}
+
+func setStandbys(ctx context.Context, conn *pgx.Conn, name string) error {
+	_, err := conn.Exec(ctx, "ALTER SYSTEM SET synchronous_standby_names = '"+name+"'")
+	if err == nil {
+		_, err = conn.Exec(ctx, "SELECT pg_reload_conf()")
+	}
+	return err
+}
+
+// LoseStandby has the commits of a private server wait for a standby that is not there. It returns when they do.
+func (s *Server) LoseStandby(ctx context.Context) error {
+	conn, err := s.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := setStandbys(ctx, conn, "lost"); err != nil {
+		return err
+	}
+	for { // until a commit of ours hangs
+		probe, err := s.admin(ctx)
+		if err != nil {
+			return err
+		}
+		limited, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		_, err = probe.Exec(limited, "SELECT pg_logical_emit_message(true, 'probe', '')")
+		cancel()
+		_ = probe.Close(context.WithoutCancel(ctx))
+		if err != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// CutShort ends the connections whose commits wait for a standby, and returns how many there were. The server keeps what they
+// have committed.
+func (s *Server) CutShort(ctx context.Context) (int64, error) {
+	conn, err := s.admin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return cutShort(ctx, conn)
+}
+
+func cutShort(ctx context.Context, conn *pgx.Conn) (int64, error) {
+	tag, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+	return tag.RowsAffected(), err
+}
+
+// FindStandby lets the commits that wait for a standby go on.
+func (s *Server) FindStandby(ctx context.Context) error {
+	conn, err := s.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return setStandbys(ctx, conn, "")
 }
 
 // URLWith is that of the database on whichever of two servers takes changes.
