@@ -109,18 +109,7 @@ func (d *desk) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := adapter.NewTokenSource(adapter.Credentials{
-		AppID: d.teams.AppID(), AppType: "SingleTenant", TenantID: d.teams.TenantID(), Password: d.teams.AppPassword(),
-		Cloud: cloud, TokenURL: d.teams.TokenURL(), Log: log,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	hosts := adapter.HostPolicy{AllowLoopback: true}
-	connector, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens, Hosts: hosts, GCCServiceURL: d.teams.ServiceURL(), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
 	id, secret, user, password := d.snow.Credentials()
 	client, err := snow.NewClient(snow.ClientOptions{
 		Instance: d.snow.URL(), ClientID: id, ClientSecret: secret, Username: user, Password: password, Log: log,
@@ -135,7 +124,7 @@ func (d *desk) start() {
 		kept = d.wrap(st)
 	}
 	d.bot, err = bot.New(bot.Options{
-		Store: kept, Teams: connector, ServiceNow: client, Handler: d.hand, AppID: d.teams.AppID(), Rules: rules, Workers: 4, Log: log,
+		Store: kept, Teams: d.connector(log), ServiceNow: client, Handler: d.hand, AppID: d.teams.AppID(), Rules: rules, Workers: 4, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +170,27 @@ func (d *desk) start() {
 		client.Close()
 		http.DefaultClient.CloseIdleConnections()
 	}
+}
+
+// connector is a new way to the desk's Teams.
+func (d *desk) connector(log *slog.Logger) *adapter.Connector {
+	d.t.Helper()
+	cloud, err := adapter.CloudByName("public")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	tokens, err := adapter.NewTokenSource(adapter.Credentials{
+		AppID: d.teams.AppID(), AppType: "SingleTenant", TenantID: d.teams.TenantID(), Password: d.teams.AppPassword(),
+		Cloud: cloud, TokenURL: d.teams.TokenURL(), Log: log,
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	connector, err := adapter.NewConnector(adapter.ConnectorOptions{Tokens: tokens, Hosts: adapter.HostPolicy{AllowLoopback: true}, GCCServiceURL: d.teams.ServiceURL(), Log: log})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return connector
 }
 
 func (d *desk) webhook() string { return d.front.URL + "/api/v1/snowBot/receiveMessage" }
