@@ -188,10 +188,17 @@ func TestAFileThatCannotBePassedOnIsToldToBothSides(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, fileRules(), func(e *engine) {
-				e.teams.holds(tt.contentType, tt.err)
 				e.connect("chat")
+				said := make(chan struct{})
+				e.teams.mu.Lock()
+				e.teams.file = func(adapter.FileRef) ([]byte, string, error) {
+					<-said // so that the words are in the lane before it is known that the file is not to be had
+					return []byte("bytes"), tt.contentType, tt.err
+				}
+				e.teams.mu.Unlock()
 				e.sends("look", "a.doc")
 				e.says("chat", "after it")
+				close(said)
 				e.passes(7 * time.Minute)
 				if n := len(e.teams.tried("chat", tt.told)); n != 1 {
 					t.Errorf("told %d times, want once; Teams shows %q", n, e.teams.tried("chat", ""))
