@@ -35,8 +35,7 @@ func TestAFileHoldsUpAChatForAMinuteAtMost(t *testing.T) {
 			bubble(t, fileRules(), func(e *engine) {
 				e.connect("chat")
 				tt.breaks(e)
-				e.sends("", "a.pdf")
-				e.says("chat", "after it")
+				e.sendsBefore("after it", "", "a.pdf")
 				e.passes(tt.within)
 				want := []string{"agent agent please", "message after it", "message The employee sent a file that could not be passed on."}
 				if got := e.snow.done(); !slices.Equal(got, want) {

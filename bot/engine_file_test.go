@@ -45,6 +45,23 @@ func (e *engine) sends(text string, names ...string) {
 	e.does("chat", a)
 }
 
+// sendsBefore has the employee send files, with words, and say more before anybody knows what becomes of the files.
+func (e *engine) sendsBefore(more, text string, names ...string) {
+	e.t.Helper()
+	said := make(chan struct{})
+	e.teams.mu.Lock()
+	if answer := e.teams.file; answer != nil {
+		e.teams.file = func(ref adapter.FileRef) ([]byte, string, error) {
+			<-said
+			return answer(ref)
+		}
+	}
+	e.teams.mu.Unlock()
+	e.sends(text, names...)
+	e.says("chat", more)
+	close(said)
+}
+
 // holds sets what Teams has of every file.
 func (s *teamsSide) holds(contentType string, err error) {
 	s.mu.Lock()
@@ -188,17 +205,9 @@ func TestAFileThatCannotBePassedOnIsToldToBothSides(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, fileRules(), func(e *engine) {
+				e.teams.holds(tt.contentType, tt.err)
 				e.connect("chat")
-				said := make(chan struct{})
-				e.teams.mu.Lock()
-				e.teams.file = func(adapter.FileRef) ([]byte, string, error) {
-					<-said // so that the words are in the lane before it is known that the file is not to be had
-					return []byte("bytes"), tt.contentType, tt.err
-				}
-				e.teams.mu.Unlock()
-				e.sends("look", "a.doc")
-				e.says("chat", "after it")
-				close(said)
+				e.sendsBefore("after it", "look", "a.doc")
 				e.passes(7 * time.Minute)
 				if n := len(e.teams.tried("chat", tt.told)); n != 1 {
 					t.Errorf("told %d times, want once; Teams shows %q", n, e.teams.tried("chat", ""))
