@@ -62,7 +62,7 @@ type Options struct {
 	AppID string
 	Rules Rules
 	// Workers is how many lanes of each direction are worked on at once, and as many again of those that had to wait.
-	// Default 32.
+	// Default 64.
 	Workers int
 	// PossibleRepeats is how many sends the store found to be in hand at an unclean end; they are counted as possible
 	// repeats.
@@ -125,7 +125,7 @@ func New(o Options) (*Bot, error) {
 		appID: o.AppID, rules: rules, workers: o.Workers, log: o.Log, now: o.Now,
 	}
 	if b.workers <= 0 {
-		b.workers = 32
+		b.workers = 64
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
