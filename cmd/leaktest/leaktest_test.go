@@ -31,7 +31,7 @@ func TestReport(t *testing.T) {
 		{"nothing found", all, ""},
 		{"one found", all + fmt.Sprintf(row, "bot", 1), "bot, TestX: 1 secrets"},
 		{"one found in a package that has to search nothing", all + fmt.Sprintf(row, "other", 2), "other, TestX: 2 secrets"},
-		{"a package that searched nothing", strings.Replace(all, `"bolt"`, `"bot"`, 1), "bolt: nothing was searched of kind log"},
+		{"a package that searched nothing", strings.Replace(all, `"bolt"`, `"bot"`, 1), "bolt: nothing was searched of kind refusal"},
 		{"no metrics", strings.Replace(all, `"metrics":1`, `"metrics":0`, 2), "bot: nothing was searched of kind metrics"},
 		{"no secrets", strings.Replace(all, `"secrets":1`, `"secrets":0`, 1), "adapter: no secret"},
 		{"an empty report", "", "snow: nothing"},
