@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -97,6 +98,7 @@ type Bot struct {
 	mender  *mender
 
 	toAgent, toEmployee, reading *slots // of files in memory
+	fetching                     *slots // of files that are fetched, one for each
 
 	log *slog.Logger
 	now func() time.Time
@@ -140,6 +142,7 @@ func New(o Options) (*Bot, error) {
 	b.mender = newMender(b)
 	b.toAgent, b.toEmployee = newSlots(filesAtOnce, filesOfHost), newSlots(filesAtOnce, filesOfHost)
 	b.reading = newSlots(filesReading, filesReading)
+	b.fetching = newSlots(math.MaxInt, 1)
 	tenantRate := 0
 	if rules.Pacing {
 		tenantRate = rules.TenantRate

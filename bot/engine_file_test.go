@@ -189,6 +189,33 @@ func TestHeldFilesArriveInOrderWhenTheAgentJoins(t *testing.T) {
 	})
 }
 
+// The agent may join while the file is on its way here: the send waits for it, and does not ask Teams for it once more.
+func TestAFileThatIsBeingFetchedWhenTheAgentJoinsIsFetchedOnce(t *testing.T) {
+	bubble(t, fileRules(), func(e *engine) {
+		comes := make(chan struct{})
+		e.teams.mu.Lock()
+		e.teams.file = func(ref adapter.FileRef) ([]byte, string, error) {
+			<-comes
+			return []byte("bytes of " + ref.Name), "image/png", nil
+		}
+		e.teams.mu.Unlock()
+		e.sends("agent please", "slow.png")
+		e.passes(time.Second)
+		e.post(e.snow.sessionOf("chat"), snow.Event{Items: []snow.Item{{Kind: snow.KindJoined}}})
+		e.passes(5 * time.Second)
+		close(comes)
+		e.passes(15 * time.Second)
+		e.says("chat", "after it")
+		e.passes(time.Second)
+		if got := e.teams.files(); len(got) != 1 {
+			t.Errorf("fetched %q, want once", got)
+		}
+		if got, want := e.snow.done(), []string{"agent agent please", "file slow.png", "message after it"}; !slices.Equal(got, want) {
+			t.Errorf("the instance was sent %q, want %q", got, want)
+		}
+	})
+}
+
 func TestAFileThatCannotBePassedOnIsToldToBothSides(t *testing.T) {
 	for _, tt := range []struct {
 		name        string

@@ -75,15 +75,13 @@ func (s *teamsSide) Update(_ context.Context, ref adapter.Reference, _ string, a
 func (s *teamsSide) FetchFile(ctx context.Context, ref adapter.FileRef, _ int64) ([]byte, string, error) {
 	s.mu.Lock()
 	s.fetched = append(s.fetched, ref.Name)
-	silent := s.silent != "" && strings.Contains(ref.URL, s.silent)
+	silent, file := s.silent != "" && strings.Contains(ref.URL, s.silent), s.file
 	s.mu.Unlock()
 	if silent {
 		<-ctx.Done()
 		return nil, "", &adapter.Error{Op: "file", Err: context.Cause(ctx)}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.file(ref)
+	return file(ref)
 }
 
 // files are the names of what was fetched, in order.

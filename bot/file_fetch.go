@@ -107,11 +107,16 @@ type source struct {
 	fetch func(context.Context) (store.File, error)
 }
 
-// kept returns the file of a delivery, which is fetched unless an earlier try has done so, and the link under which it can be had
-// for a while from now. Any error is a *fetchError.
+// kept returns the file of a delivery, which is fetched unless that has been done or is being done, and the link under which it can
+// be had for a while from now. Any error is a *fetchError.
 func (b *Bot) kept(ctx context.Context, c *claim, delivery string, life time.Duration, from source) (f store.File, link string, err error) {
 	token := fileToken(b.store, c.lease.Lane.Conversation, delivery)
 	id := fileID(token)
+	alone, ok := b.fetching.take(ctx, id) // its send may come while it is fetched ahead
+	if !ok {
+		return f, "", &fetchError{err: errFilesBusy}
+	}
+	defer alone()
 	f, err = b.storedFile(ctx, id, life)
 	if errors.Is(err, store.ErrNotFound) {
 		f, err = b.fetchFile(ctx, c, id, life, from)
