@@ -53,6 +53,8 @@ type Rules struct {
 	// Joined and Closed are parts of what ServiceNow says when an agent has joined or closed a chat, whatever their case.
 	// Older versions say nothing else. Defaults are the English sentences that an instance comes with.
 	Joined, Closed []string
+	// NoAgents are parts of what it says, and nothing more, when there is no agent to ask.
+	NoAgents []string
 
 	// Files say which files pass between the two sides.
 	Files FileRules
@@ -134,6 +136,9 @@ func (r Rules) withDefaults() (Rules, error) {
 	}
 	if r.Closed == nil {
 		r.Closed = []string{"has closed the support session", "support session was closed", "you have left the conversation"}
+	}
+	if r.NoAgents == nil {
+		r.NoAgents = []string{"no agents available", "no agents are available"}
 	}
 	if r.Resolve == nil {
 		r.Resolve = func(raw string) (string, bool) { return raw, false }

@@ -89,6 +89,8 @@ type session struct {
 	Warned    bool      `json:"warned,omitempty"`
 	// Asked reports that ServiceNow's own bot waits for an answer: before there is an agent, or after.
 	Asked bool `json:"asked,omitempty"`
+	// Nobody is when ServiceNow said that there is no agent; see [Rules.NoAgents].
+	Nobody time.Time `json:"nobody,omitzero"`
 	// Closing is when ServiceNow last said something after a sentence that an agent has closed the chat; see [Rules.Closed].
 	Closing time.Time `json:"closing,omitzero"`
 	// Broken is the agent's message of which a part was given up: it is not ticked.

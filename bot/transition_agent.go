@@ -132,6 +132,7 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 		}
 	case snow.KindWaitEnd, snow.KindNothing, snow.KindTyping, snow.KindTypingEnd:
 	case snow.KindSystem:
+		c.nobody(it)
 		if s.Phase != connected && says(it.Text, c.rules.Joined) {
 			c.join(e.agent(c))
 		}
@@ -151,6 +152,7 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 			s.Closing, s.Asked = time.Time{}, false // whatever was said: the agent is there
 		} else if s.Phase != connected || !s.Closing.IsZero() {
 			s.Asked = s.Asked || asks(it)
+			c.nobody(it)
 		}
 		if !s.Closing.IsZero() {
 			s.Closing = c.now
@@ -164,6 +166,13 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 func says(text string, phrases []string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc(phrases, func(p string) bool { return p != "" && strings.Contains(text, strings.ToLower(p)) })
+}
+
+// nobody notes that ServiceNow says that there is no agent. In the queue that is no news: somebody may come.
+func (c *change) nobody(it snow.Item) {
+	if s := c.state.Session; s.Phase == connecting && says(it.Text, c.rules.NoAgents) {
+		s.Nobody = c.now
+	}
 }
 
 // asks reports whether an item waits for an answer.

@@ -153,7 +153,7 @@ func (e *employeeEvent) relay(c *change, text string, selected bool) {
 			s.Closing, s.Asked = c.now, false
 		}
 	case s.Asked || selected: // ServiceNow's own bot has asked, and nothing goes on before it is answered
-		s.Asked, s.Heard = false, c.now
+		s.Asked, s.Heard, s.Nobody = false, c.now, time.Time{}
 	default:
 		to = store.Held
 	}

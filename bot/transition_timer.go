@@ -19,7 +19,7 @@ func (timerEvent) apply(c *change) {
 	switch {
 	case passed(s.absoluteEnd(r)):
 		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTooLong), tell: true})
-	case passed(s.callbackEnd(r)) && !s.Heard.IsZero(): // there was an answer, but no queue
+	case passed(s.nobodyEnd()), passed(s.callbackEnd(r)) && !s.Heard.IsZero(): // there was an answer, but no queue
 		c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
 	case passed(s.callbackEnd(r)):
 		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeNoCallback), tell: true, ticket: true})
@@ -46,6 +46,17 @@ func (s *session) callbackEnd(r *Rules) time.Time {
 		return s.Heard.Add(r.NoCallback)
 	}
 	return s.Requested.Add(r.NoCallback)
+}
+
+// nobodyFor is how long ServiceNow may take to go on, with its queue or a question, after it said that there is no agent.
+const nobodyFor = 5 * time.Second
+
+// nobodyEnd is when that is taken for its last word.
+func (s *session) nobodyEnd() time.Time {
+	if s.Phase != connecting || s.Nobody.IsZero() || s.Asked {
+		return time.Time{}
+	}
+	return s.Nobody.Add(nobodyFor)
 }
 
 func (s *session) waitEnd(r *Rules) time.Time {
@@ -84,6 +95,7 @@ func (s *state) due(r *Rules) time.Time {
 	if x := s.Session; x != nil {
 		add(x.absoluteEnd(r))
 		add(x.callbackEnd(r))
+		add(x.nobodyEnd())
 		add(x.waitEnd(r))
 		add(x.closingEnd())
 		add(x.idleWarning(r))

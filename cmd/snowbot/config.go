@@ -49,6 +49,8 @@ type config struct {
 	// Joined and Closed are parts of what your instance says when an agent has joined or closed a chat; the English ones it comes with.
 	Joined []string `yaml:"joined"`
 	Closed []string `yaml:"closed"`
+	// NoAgents are parts of what it says when there is no agent to ask.
+	NoAgents []string `yaml:"noAgents"`
 	// GapRepair has what ServiceNow posted during an outage of ours read back from it. It needs to read two more tables.
 	GapRepair bool `yaml:"gapRepair"`
 	// GapRepairEvery has it read from time to time besides; 0.
@@ -102,7 +104,7 @@ func (c config) rules(s *settings) bot.Rules {
 		IdleCancel: c.Limits.IdleCancel, IdleWarning: c.Limits.IdleWarning,
 		MaxSession: c.Limits.MaxSession, MaxAge: c.Limits.MaxAge, EndMaxAge: c.Limits.EndMaxAge,
 		KeepTranscript: c.Keep.Transcript, KeepDeadLetters: c.Keep.DeadLetters, KeepConversations: c.Keep.Conversations,
-		Joined: c.Joined, Closed: c.Closed,
+		Joined: c.Joined, Closed: c.Closed, NoAgents: c.NoAgents,
 		AgentLanguage: c.AgentLanguage, Phrases: c.Phrases, Context: c.Context, Texts: c.Texts,
 		NeverRepeat: s.UnclearSends == "never-repeat",
 		Ticks:       s.DeliveryTicks != "off",
