@@ -229,7 +229,7 @@ func (c *change) end(e ending) {
 	c.state.Owner++
 	c.state.Outage, c.state.Stuck = false, "" // what was waited for is over
 	if e.ticket {
-		c.state.Offer = s.ID
+		c.state.Offer, c.state.OfferTo = s.ID, s.Person
 		t := c.texts()
 		c.offer(t.Say(TextTicketOffer), button{Verb: verbTicket, Session: s.ID, Title: t.Say(TextButtonTicket)})
 	}

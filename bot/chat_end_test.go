@@ -101,7 +101,7 @@ func TestOneWordsOfAChatAreNoCommands(t *testing.T) {
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []snowtest.NoAgentMode{
-		snowtest.NoAgentsTakeControl, snowtest.NoAgentsCompleted, snowtest.NoAgentsClose, snowtest.NoAgentsAckFailure, snowtest.NoAgentsFail,
+		snowtest.NoAgentsText, snowtest.NoAgentsTakeControl, snowtest.NoAgentsCompleted, snowtest.NoAgentsClose, snowtest.NoAgentsAckFailure, snowtest.NoAgentsFail,
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()

@@ -44,7 +44,7 @@ type state struct {
 	Past []ended `json:"past,omitempty"`
 	// Offer is the session for which a ticket may be asked for.
 	Offer string `json:"offer,omitempty"`
-	// OfferTo is who may, when there was no session.
+	// OfferTo is who may.
 	OfferTo string `json:"offerTo,omitempty"`
 	// Ticket is the session for which one is being made.
 	Ticket string `json:"ticket,omitempty"`

@@ -56,6 +56,7 @@ var textsGerman = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "Sie schreiben bereits mit einem Mitarbeiter. Schreiben Sie einfach Ihre Nachricht.",
 	TextNoticeNothingToCancel:     "Es gibt nichts abzubrechen.",
 	TextNoticeNothingToEnd:        "Es ist kein Chat mit einem Mitarbeiter offen.",
+	TextNoticeNotYours:            "Dieser Knopf ist für die Person, der er angeboten wurde. Wenn auch Sie jemanden brauchen, schreiben Sie „mit einem Menschen sprechen“.",
 	TextBotFailed:                 "Der Bot konnte nicht antworten. Versuchen Sie es noch einmal, oder sprechen Sie mit einem Menschen.",
 	TextFileNotRelayed:            "Ihre Datei konnte nicht weitergegeben werden. Bitte beschreiben Sie sie in Worten.",
 	TextFileTooBig:                "{name} ist zu groß, um weitergegeben zu werden: Eine Datei darf höchstens {limit} haben.",
@@ -68,6 +69,7 @@ var textsGerman = map[TextKey]string{
 	TextTicketPending: "Ich erstelle das Ticket und nenne Ihnen dann die Nummer.",
 	TextTicketCreated: "Erledigt. Ihre Ticketnummer ist {number}. Es meldet sich jemand bei Ihnen.",
 	TextTicketFailed:  "Das Ticket konnte nicht erstellt werden. Bitte versuchen Sie es später noch einmal.",
+	TextTicketGone:    "Dieses Ticket kann hier nicht mehr erstellt werden. Um jemanden zu erreichen, schreiben Sie „mit einem Menschen sprechen“.",
 	TextTicketTitle:   "Anfrage aus einem Chat in Teams",
 
 	TextAgentSentPicture:  "Der Mitarbeiter hat ein Bild gesendet.",

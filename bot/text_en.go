@@ -56,6 +56,7 @@ var textsEnglish = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "You are already chatting with a live agent. Just write your message.",
 	TextNoticeNothingToCancel:     "There is nothing to cancel.",
 	TextNoticeNothingToEnd:        "No chat with a live agent is open.",
+	TextNoticeNotYours:            "This button is for the person it was offered to. If you need someone too, write \"talk to a person\".",
 	TextBotFailed:                 "The bot could not answer. Please try again, or talk to a person.",
 	TextFileNotRelayed:            "Your file could not be passed on to the agent. Please describe it in words.",
 	TextFileTooBig:                "{name} is too large to be passed on: a file may have {limit} at most.",
@@ -68,6 +69,7 @@ var textsEnglish = map[TextKey]string{
 	TextTicketPending: "I'm creating the ticket and will tell you its number.",
 	TextTicketCreated: "Done. Your ticket number is {number}. Someone will get back to you.",
 	TextTicketFailed:  "The ticket could not be created. Please try again later.",
+	TextTicketGone:    "This ticket can't be created here any more. To reach someone, write \"talk to a person\".",
 	TextTicketTitle:   "Request from a chat in Teams",
 
 	TextAgentSentPicture:  "The agent sent a picture.",

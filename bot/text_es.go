@@ -56,6 +56,7 @@ var textsSpanish = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "Ya estás hablando con un agente. Escribe tu mensaje y le llegará.",
 	TextNoticeNothingToCancel:     "No hay nada que cancelar.",
 	TextNoticeNothingToEnd:        "No hay ningún chat con un agente abierto.",
+	TextNoticeNotYours:            "Este botón es para la persona a quien se ofreció. Si tú también necesitas a alguien, escribe «hablar con una persona».",
 	TextBotFailed:                 "El bot no pudo responder. Inténtalo de nuevo o habla con una persona.",
 	TextFileNotRelayed:            "No se pudo pasar tu archivo al agente. Descríbelo con palabras, por favor.",
 	TextFileTooBig:                "{name} es demasiado grande para pasarlo: un archivo puede tener {limit} como máximo.",
@@ -68,6 +69,7 @@ var textsSpanish = map[TextKey]string{
 	TextTicketPending: "Estoy creando la incidencia y te diré su número.",
 	TextTicketCreated: "Listo. El número de tu incidencia es {number}. Alguien te responderá.",
 	TextTicketFailed:  "No se pudo crear la incidencia. Inténtalo de nuevo más tarde.",
+	TextTicketGone:    "Esta incidencia ya no se puede crear aquí. Para hablar con alguien, escribe «hablar con una persona».",
 	TextTicketTitle:   "Solicitud de un chat en Teams",
 
 	TextAgentSentPicture:  "El agente envió una imagen.",

@@ -56,6 +56,7 @@ var textsFrench = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "Vous discutez déjà avec un agent. Écrivez simplement votre message.",
 	TextNoticeNothingToCancel:     "Il n'y a rien à annuler.",
 	TextNoticeNothingToEnd:        "Aucun chat avec un agent n'est ouvert.",
+	TextNoticeNotYours:            "Ce bouton est réservé à la personne à qui il a été proposé. Si vous avez aussi besoin de quelqu'un, écrivez « parler à une personne ».",
 	TextBotFailed:                 "Le bot n'a pas pu répondre. Réessayez, ou parlez à une personne.",
 	TextFileNotRelayed:            "Votre fichier n'a pas pu être transmis à l'agent. Décrivez-le avec des mots, s'il vous plaît.",
 	TextFileTooBig:                "{name} est trop volumineux pour être transmis : un fichier peut avoir {limit} au maximum.",
@@ -68,6 +69,7 @@ var textsFrench = map[TextKey]string{
 	TextTicketPending: "Je crée le ticket et je vous donnerai son numéro.",
 	TextTicketCreated: "C'est fait. Votre numéro de ticket est {number}. Quelqu'un vous répondra.",
 	TextTicketFailed:  "Le ticket n'a pas pu être créé. Veuillez réessayer plus tard.",
+	TextTicketGone:    "Ce ticket ne peut plus être créé ici. Pour joindre quelqu'un, écrivez « parler à une personne ».",
 	TextTicketTitle:   "Demande venue d'un chat dans Teams",
 
 	TextAgentSentPicture:  "L'agent a envoyé une image.",

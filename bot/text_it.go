@@ -56,6 +56,7 @@ var textsItalian = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "Stai già parlando con un operatore. Scrivi pure il tuo messaggio.",
 	TextNoticeNothingToCancel:     "Non c'è nulla da annullare.",
 	TextNoticeNothingToEnd:        "Non c'è nessuna chat aperta con un operatore.",
+	TextNoticeNotYours:            "Questo pulsante è per la persona a cui è stato offerto. Se anche tu hai bisogno di qualcuno, scrivi «parlare con una persona».",
 	TextBotFailed:                 "Il bot non è riuscito a rispondere. Riprova o parla con una persona.",
 	TextFileNotRelayed:            "Non è stato possibile inoltrare il tuo file all'operatore. Descrivilo a parole, per favore.",
 	TextFileTooBig:                "{name} è troppo grande per essere inoltrato: un file può avere al massimo {limit}.",
@@ -68,6 +69,7 @@ var textsItalian = map[TextKey]string{
 	TextTicketPending: "Sto aprendo la segnalazione e ti dirò il numero.",
 	TextTicketCreated: "Fatto. Il numero della tua segnalazione è {number}. Qualcuno ti risponderà.",
 	TextTicketFailed:  "Non è stato possibile aprire la segnalazione. Riprova più tardi.",
+	TextTicketGone:    "Questa segnalazione non può più essere aperta qui. Per parlare con qualcuno, scrivi «parlare con una persona».",
 	TextTicketTitle:   "Richiesta da una chat in Teams",
 
 	TextAgentSentPicture:  "L'operatore ha inviato un'immagine.",

@@ -56,6 +56,7 @@ var textsJapanese = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "すでに担当者とつながっています。そのままメッセージをお書きください。",
 	TextNoticeNothingToCancel:     "取り消すものはありません。",
 	TextNoticeNothingToEnd:        "担当者とのチャットは開いていません。",
+	TextNoticeNotYours:            "このボタンは、提示された方だけが使えます。ご自身も担当者と話すには「担当者と話す」と入力してください。",
 	TextBotFailed:                 "ボットが応答できませんでした。もう一度お試しいただくか、担当者にご相談ください。",
 	TextFileNotRelayed:            "ファイルを担当者に渡せませんでした。内容を文字でお書きください。",
 	TextFileTooBig:                "{name} は大きすぎて渡せません。ファイルは {limit} までです。",
@@ -68,6 +69,7 @@ var textsJapanese = map[TextKey]string{
 	TextTicketPending: "チケットを作成しています。できしだい番号をお知らせします。",
 	TextTicketCreated: "作成しました。チケット番号は {number} です。後ほど担当者からご連絡します。",
 	TextTicketFailed:  "チケットを作成できませんでした。後でもう一度お試しください。",
+	TextTicketGone:    "このチケットはここではもう作成できません。担当者と話すには「担当者と話す」と入力してください。",
 	TextTicketTitle:   "Teams のチャットからの依頼",
 
 	TextAgentSentPicture:  "担当者が画像を送りました。",

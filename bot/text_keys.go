@@ -61,6 +61,7 @@ const (
 	TextNoticeAlreadyConnected    TextKey = "noticeAlreadyConnected"
 	TextNoticeNothingToCancel     TextKey = "noticeNothingToCancel"
 	TextNoticeNothingToEnd        TextKey = "noticeNothingToEnd"
+	TextNoticeNotYours            TextKey = "noticeNotYours"  // somebody pressed a button that another person was offered
 	TextBotFailed                 TextKey = "botFailed"       // the bot's own handler gave no answer
 	TextFileNotRelayed            TextKey = "fileNotRelayed"  // a file did not reach the agent
 	TextFileTooBig                TextKey = "fileTooBig"      // {name}, {limit}, such as "10 MB"
@@ -76,6 +77,7 @@ const (
 	TextTicketPending TextKey = "ticketPending"
 	TextTicketCreated TextKey = "ticketCreated" // {number}
 	TextTicketFailed  TextKey = "ticketFailed"
+	TextTicketGone    TextKey = "ticketGone"  // of a chat long ago, or of another conversation
 	TextTicketTitle   TextKey = "ticketTitle" // the ticket's short description, which the agent reads
 )
 

@@ -56,6 +56,7 @@ var textsDutch = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "Je praat al met een medewerker. Schrijf gewoon je bericht.",
 	TextNoticeNothingToCancel:     "Er is niets om te annuleren.",
 	TextNoticeNothingToEnd:        "Er is geen chat met een medewerker open.",
+	TextNoticeNotYours:            "Deze knop is voor degene aan wie hij werd aangeboden. Heb jij ook iemand nodig, schrijf dan ‘met een mens praten’.",
 	TextBotFailed:                 "De bot kon niet antwoorden. Probeer het opnieuw, of praat met een mens.",
 	TextFileNotRelayed:            "Je bestand kon niet aan de medewerker worden doorgegeven. Beschrijf het alsjeblieft in woorden.",
 	TextFileTooBig:                "{name} is te groot om door te geven: een bestand mag hoogstens {limit} hebben.",
@@ -68,6 +69,7 @@ var textsDutch = map[TextKey]string{
 	TextTicketPending: "Ik maak de melding aan en geef je het nummer.",
 	TextTicketCreated: "Klaar. Je meldingsnummer is {number}. Iemand neemt contact met je op.",
 	TextTicketFailed:  "De melding kon niet worden gemaakt. Probeer het later opnieuw.",
+	TextTicketGone:    "Deze melding kan hier niet meer worden gemaakt. Schrijf ‘met een mens praten’ om iemand te bereiken.",
 	TextTicketTitle:   "Aanvraag uit een chat in Teams",
 
 	TextAgentSentPicture:  "De medewerker stuurde een afbeelding.",

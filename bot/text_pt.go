@@ -56,6 +56,7 @@ var textsPortuguese = map[TextKey]string{
 	TextNoticeAlreadyConnected:    "Você já está falando com um atendente. É só escrever a sua mensagem.",
 	TextNoticeNothingToCancel:     "Não há nada para cancelar.",
 	TextNoticeNothingToEnd:        "Nenhum chat com um atendente está aberto.",
+	TextNoticeNotYours:            "Este botão é para a pessoa a quem foi oferecido. Se você também precisa de alguém, escreva “falar com uma pessoa”.",
 	TextBotFailed:                 "O bot não conseguiu responder. Tente de novo ou fale com uma pessoa.",
 	TextFileNotRelayed:            "Não foi possível passar o seu arquivo ao atendente. Descreva-o com palavras, por favor.",
 	TextFileTooBig:                "{name} é grande demais para ser repassado: um arquivo pode ter no máximo {limit}.",
@@ -68,6 +69,7 @@ var textsPortuguese = map[TextKey]string{
 	TextTicketPending: "Estou abrindo o chamado e já informo o número.",
 	TextTicketCreated: "Pronto. O número do seu chamado é {number}. Alguém vai responder a você.",
 	TextTicketFailed:  "Não foi possível abrir o chamado. Tente de novo mais tarde.",
+	TextTicketGone:    "Este chamado não pode mais ser aberto aqui. Para falar com alguém, escreva “falar com uma pessoa”.",
 	TextTicketTitle:   "Pedido vindo de um chat no Teams",
 
 	TextAgentSentPicture:  "O atendente enviou uma imagem.",

@@ -49,7 +49,7 @@ func TestButtonsAnswer(t *testing.T) {
 			"nor make a ticket of another's chat", func(w *world, _ string) { w.do(words("end chat", IntentNone)) },
 			button{Verb: verbTicket},
 			"29:bob",
-			nil,
+			[]string{"teams notice"},
 		},
 		{
 			"send again after the agent closed the chat in words asks for another", closedInWords,
@@ -90,7 +90,7 @@ func TestATicketOfferedInAnOutageIsForWhoAsked(t *testing.T) {
 		who  string
 		want []string
 	}{
-		{"29:bob", nil},
+		{"29:bob", []string{"teams notice"}},
 		{"29:mia", []string{"teams notice", "servicenow ticket"}},
 	} {
 		w := newWorld(t)

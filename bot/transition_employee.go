@@ -225,6 +225,8 @@ func (e *employeeEvent) pressed(c *change) {
 		c.cancel()
 	case (p.Verb == verbEnd || p.Verb == verbCancel) && current:
 		c.leave()
+	case c.state.live(p.Session) && !current && (p.Verb == verbCancel || p.Verb == verbEnd || p.Verb == verbChoice):
+		c.notice(c.texts().Say(TextNoticeNotYours))
 	case p.Verb == verbCancel || p.Verb == verbEnd:
 		c.notice(c.texts().Say(TextNoticeNothingToCancel))
 	case p.Verb == verbTicket:
@@ -243,18 +245,18 @@ func (e *employeeEvent) pressed(c *change) {
 	}
 }
 
-// ticket has an incident made of a session that had no agent, for whose it was: in a group others see the button too. Asking twice
-// gives the same one.
+// ticket has an incident made of a session that had no agent, for whose it was: in a group others see the button too, and a card can
+// be forwarded. Asking twice gives the same one.
 func (c *change) ticket(session, person string) {
-	owner := c.state.OfferTo
+	owner, known := c.state.OfferTo, session != "" && session == c.state.Offer
 	if p := c.state.past(session); p != nil {
-		owner = p.Person
+		owner, known = p.Person, true
 	}
 	switch {
+	case !known:
+		c.notice(c.texts().Say(TextTicketGone))
 	case owner != "" && owner != person:
-		c.count("ignored", "ticket of another")
-	case session == "" || session != c.state.Offer && c.state.past(session) == nil:
-		c.notice(c.texts().Say(TextTicketFailed)) // too long ago
+		c.notice(c.texts().Say(TextNoticeNotYours))
 	case c.state.Ticket == session:
 		c.notice(c.texts().Say(TextTicketPending))
 	default:
