@@ -6,6 +6,8 @@ import (
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
+
+	"snowbot/store"
 )
 
 // Names of the buckets.
@@ -51,8 +53,9 @@ type batch struct {
 	broken  error
 	buckets
 
-	lanes       map[laneKey]*lane  // touched
-	written     map[string]*record // records staged, by conversation; nil for those to be read again
+	lanes       map[laneKey]*lane          // touched
+	written     map[string]*record         // records staged, by conversation; nil for those to be read again
+	pushed      map[uint64]*store.Delivery // deliveries staged, by place; nil for those to be read again
 	due         []timerChange
 	moreLetters int // changes of the counts
 	moreLive    int
@@ -63,7 +66,7 @@ type batch struct {
 
 func newBatch(s *Store, tx *bbolt.Tx) *batch {
 	now := s.reading()
-	b := &batch{s: s, now: now.UTC(), moment: s.moment(now), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}, written: map[string]*record{}}
+	b := &batch{s: s, now: now.UTC(), moment: s.moment(now), buckets: bucketsOf(tx), lanes: map[laneKey]*lane{}, written: map[string]*record{}, pushed: map[uint64]*store.Delivery{}}
 	for _, bucket := range []*bbolt.Bucket{b.deliveries, b.lines, b.letters} {
 		bucket.FillPercent = 0.9 // written at the end
 	}
@@ -89,8 +92,11 @@ func (b *batch) remove(bucket *bbolt.Bucket, key []byte) {
 // touch notes that a row is changed.
 func (b *batch) touch(bucket *bbolt.Bucket, key []byte) {
 	b.changed = true
-	if bucket == b.records {
+	switch bucket {
+	case b.records:
 		b.written[string(key)] = nil
+	case b.deliveries:
+		b.pushed[parseKey8(key)] = nil
 	}
 }
 
@@ -116,8 +122,8 @@ func (b *batch) lane(key laneKey, conversation string) *lane {
 	return l
 }
 
-// push stages a delivery at the end of a lane. Its body is sealed already.
-func (b *batch) push(l *lane, d *delivery) {
+// push stages a delivery at the end of a lane, and returns its place. Its body is sealed already.
+func (b *batch) push(l *lane, d *delivery) (place uint64) {
 	d.no, d.to = l.key.no, l.key.to
 	place, err := b.deliveries.NextSequence()
 	b.breaks(err)
@@ -126,6 +132,7 @@ func (b *batch) push(l *lane, d *delivery) {
 	if len(l.staged.places) == 1 {
 		b.head(l, micros(d.NotBefore))
 	}
+	return place
 }
 
 // head stages that a lane has a new head.
@@ -177,6 +184,7 @@ func (b *batch) publish() {
 		s.timers.set(c)
 	}
 	s.records.publish(b.written)
+	s.recent.publish(b.pushed)
 	s.letters += b.moreLetters
 	s.live += b.moreLive
 	s.files += b.moreFiles

@@ -112,6 +112,7 @@ type Store struct {
 	turns   uint64   // the committer's: heads so far
 
 	records recordCache
+	recent  deliveryCache
 	syncs   atomic.Uint64 // see Syncs
 
 	kick   chan struct{} // there is something to commit

@@ -70,3 +70,57 @@ func (c *recordCache) load(conversation string) (rec store.Record, ok bool) {
 	rec, err := r.open(nil, conversation)
 	return rec, err == nil
 }
+
+const (
+	// deliveriesKept bounds the deliveries remembered, and bodyKept the body of each in bytes: 2 MiB together.
+	deliveriesKept = 512
+	bodyKept       = 4 << 10
+)
+
+// A deliveryCache remembers the deliveries that were committed lately, opened, until they are claimed, which most are at
+// once: the first claim need not look for them in the file and open them. It holds what is committed. When it is full,
+// as with a backlog, newer ones are read from the file.
+type deliveryCache struct {
+	mu  sync.Mutex
+	all map[uint64]*store.Delivery // by place
+}
+
+// kept returns a delivery as it is read from its row, sharing nothing with whoever made it.
+func (r *delivery) kept() *store.Delivery {
+	d := r.Delivery
+	d.Accepted, d.NotBefore = fromMicros(micros(d.Accepted)), fromMicros(micros(d.NotBefore))
+	d.Body = append([]byte(nil), d.Body...)
+	return &d
+}
+
+// publish notes what a commit has made of deliveries; nil is one that is not as it was, or gone.
+func (c *deliveryCache) publish(pushed map[uint64]*store.Delivery) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = make(map[uint64]*store.Delivery)
+	}
+	for place, d := range pushed {
+		switch {
+		case d == nil:
+			delete(c.all, place)
+		case len(c.all) < deliveriesKept && len(d.Body) <= bodyKept:
+			c.all[place] = d
+		}
+	}
+}
+
+// take forgets the deliveries in these places, and returns those of them, from the first on, that were remembered. They
+// are the caller's.
+func (c *deliveryCache) take(places []uint64) []*store.Delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*store.Delivery
+	for i, place := range places {
+		if d := c.all[place]; d != nil && len(out) == i {
+			out = append(out, d)
+		}
+		delete(c.all, place)
+	}
+	return out
+}

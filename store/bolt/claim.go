@@ -88,10 +88,18 @@ func (s *Store) reserve(ctx context.Context, to lanecode, ttl time.Duration, lim
 
 // readRun fills in the deliveries of a lease, as many from the start of its run as can be given.
 func (s *Store) readRun(lease *store.Lease, l *lane, now time.Time) error {
+	given := run{lease: lease, now: now}
+	for _, d := range s.recent.take(l.leased) {
+		if !given.add(*d) {
+			return nil
+		}
+	}
+	if len(lease.Deliveries) == len(l.leased) {
+		return nil
+	}
 	return s.read(func(tx *bbolt.Tx) error {
 		deliveries := tx.Bucket([]byte(bucketDeliveries))
-		size := 0
-		for i, place := range l.leased {
+		for _, place := range l.leased[len(lease.Deliveries):] {
 			row := deliveries.Get(key8(place))
 			if row == nil {
 				return nil // taken away meanwhile
@@ -100,21 +108,36 @@ func (s *Store) readRun(lease *store.Lease, l *lane, now time.Time) error {
 			if err != nil {
 				return err
 			}
-			size += len(r.sealed) - store.SealOverhead
-			if i > 0 && (r.NotBefore.After(now) || size > store.MaxRun) { // the head is due, or it would not be here
-				return nil
-			}
 			d, err := r.open(s.keys)
 			if err != nil {
-				if i > 0 {
+				if len(lease.Deliveries) > 0 {
 					return nil // told when it is at the head
 				}
 				return err
 			}
-			lease.Deliveries = append(lease.Deliveries, d)
+			if !given.add(d) {
+				return nil
+			}
 		}
 		return nil
 	})
+}
+
+// A run is what is given with a lease.
+type run struct {
+	lease *store.Lease
+	now   time.Time
+	size  int // of the bodies
+}
+
+// add adds a delivery, and reports whether it may be given. The head is due, or its lane would not have been claimed.
+func (r *run) add(d store.Delivery) bool {
+	r.size += len(d.Body)
+	if len(r.lease.Deliveries) > 0 && (d.NotBefore.After(r.now) || r.size > store.MaxRun) {
+		return false
+	}
+	r.lease.Deliveries = append(r.lease.Deliveries, d)
+	return true
 }
 
 // reasonDamaged is the reason of a dead letter whose body does not open.

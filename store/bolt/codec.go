@@ -145,7 +145,13 @@ type record struct {
 }
 
 func (r *record) encode(keys *store.Keyring, id string, data []byte) []byte {
-	e := make(encoder, 0, 64+len(r.status)+48*(len(r.keys)+len(r.people))+len(r.marks)+len(data)+store.SealOverhead)
+	size := 64 + len(r.status) + len(r.marks) + len(data) + store.SealOverhead
+	for _, list := range [][]string{r.keys, r.people} {
+		for _, s := range list {
+			size += 2 + len(s)
+		}
+	}
+	e := make(encoder, 0, size)
 	r.head(&e)
 	return keys.AppendSeal(e, store.RecordName(id), data)
 }

@@ -162,7 +162,8 @@ func (b *batch) deliver(p *plan, o *store.Outgoing) {
 		d.Accepted = b.now
 	}
 	d.sealed = b.s.keys.Seal(store.DeliveryName(p.id, d.ID), d.Body)
-	b.push(b.lane(laneKey{p.row.no, codeOf(o.Direction)}, p.id), d)
+	place := b.push(b.lane(laneKey{p.row.no, codeOf(o.Direction)}, p.id), d)
+	b.pushed[place] = d.kept()
 }
 
 // addLine appends to the transcript.
