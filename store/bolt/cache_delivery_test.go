@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"snowbot/store"
 	"snowbot/store/bolt"
@@ -26,16 +27,19 @@ func TestDeliveriesRemembered(t *testing.T) {
 	}
 	t.Cleanup(func() { s.Close() })
 	const deliveries = 600 // more than are remembered
+	var g errgroup.Group
 	for i := range deliveries {
-		body := bytes.Repeat([]byte{byte(i)}, i*20) // some too long to be remembered, one empty
-		err := s.Apply(t.Context(), fmt.Sprint("c", i), nil, func(turn *store.Turn) error {
-			turn.Send(store.ToTeams, store.Delivery{ID: "d", Kind: "message", Session: "s", Accepted: now, Body: body})
-			return nil
+		g.Go(func() error {
+			body := bytes.Repeat([]byte{byte(i)}, i*20) // some too long to be remembered, one empty
+			defer clear(body)
+			return s.Apply(t.Context(), fmt.Sprint("c", i), nil, func(turn *store.Turn) error {
+				turn.Send(store.ToTeams, store.Delivery{ID: "d", Kind: "message", Session: "s", Accepted: now, Body: body})
+				return nil
+			})
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		clear(body)
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	claimAll := func() map[string]store.Delivery {
 		all := map[string]store.Delivery{}
