@@ -159,6 +159,8 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	params["idle_in_transaction_session_timeout"] = millis(o.LockTimeout / 2)
 	params["default_transaction_isolation"] = "read committed"
 	params["timezone"] = "UTC"
+	// Most parameters are lists, whose length changes with each statement and the plan does not: it is not to be made anew for that.
+	params["plan_cache_mode"] = "force_generic_plan"
 	// Each query of the daily work finds its rows by an index. A plan that was made while a table was small,
 	// and is kept until somebody analyses the table, must not read it from end to end when it has grown.
 	for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {

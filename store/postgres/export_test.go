@@ -5,7 +5,7 @@ import "context"
 // The queries whose plans are tested.
 const (
 	SQLClaim        = sqlClaim
-	SQLRun          = sqlRun
+	SQLRuns         = sqlRuns
 	SQLLock         = sqlLock
 	SQLKnown        = sqlKnown
 	SQLLane         = sqlLane
@@ -16,6 +16,7 @@ const (
 	SQLDue          = sqlDue
 	SQLSessions     = sqlSessions
 	SQLFind         = sqlFind
+	SQLLoad         = sqlLoad
 	SQLLines        = sqlLines
 	SQLLockIdle     = sqlLockIdle
 	SQLPruneEvents  = sqlPruneEvents

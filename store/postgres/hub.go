@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,9 +30,13 @@ const (
 	sqlNotify = `SELECT pg_notify('snowbot', $1)`
 	// sqlFlush commits next to nothing, and with it all that was committed before.
 	sqlFlush = `SELECT pg_logical_emit_message(true, 'snowbot', '')`
-	sqlSoon  = `SELECT (extract(epoch FROM at - coalesce($2::timestamptz, statement_timestamp())) * 1000000)::bigint
-FROM lanes WHERE direction = $1 AND at IS NOT NULL ORDER BY at LIMIT 1`
+	sqlSoon  = `SELECT q.direction, (extract(epoch FROM l.at - coalesce($2::timestamptz, statement_timestamp())) * 1000000)::bigint
+FROM unnest($1::text[]) AS q (direction)
+CROSS JOIN LATERAL (SELECT at FROM lanes WHERE direction = q.direction AND at IS NOT NULL ORDER BY at LIMIT 1) AS l`
 )
+
+// claimable are the directions whose lanes are claimed.
+var claimable = []store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot, store.ToTicks, store.Links}
 
 // A hub lets waiting calls go, here and in the other replicas.
 type hub struct {
@@ -57,8 +62,8 @@ func newHub() *hub {
 // committed makes known what a transaction has brought whose commit was sent at a time.
 func (h *hub) committed(t *tx, sent time.Time) {
 	h.mu.Lock()
-	for d := range t.wakes {
-		h.wakeOne(d)
+	for d, n := range t.wakes {
+		h.wakeSome(d, n)
 		h.news[d] = true
 	}
 	switch {
@@ -107,18 +112,20 @@ func (h *hub) missed(d store.Direction) {
 	h.mu.Unlock()
 }
 
-// wake lets one call go that waits for a direction. If it finds something it lets the next one go.
-func (h *hub) wake(d store.Direction) {
+// wake lets calls go that wait for a direction. If they all find something they let as many go again.
+func (h *hub) wake(d store.Direction, n int) {
 	h.mu.Lock()
-	h.wakeOne(d)
+	h.wakeSome(d, n)
 	h.mu.Unlock()
 }
 
-func (h *hub) wakeOne(d store.Direction) {
-	if w := h.waiters[d]; len(w) > 0 {
-		close(w[0])
-		h.waiters[d] = w[1:]
+func (h *hub) wakeSome(d store.Direction, n int) {
+	w := h.waiters[d]
+	n = min(n, len(w))
+	for _, c := range w[:n] {
+		close(c)
 	}
+	h.waiters[d] = w[n:]
 }
 
 func (h *hub) close() {
@@ -157,7 +164,7 @@ func (h *hub) leave(d store.Direction, c chan struct{}, unused bool) {
 		}
 	}
 	if unused {
-		h.wakeOne(d)
+		h.wakeSome(d, 1)
 	}
 }
 
@@ -173,20 +180,10 @@ func (s *Store) Wait(ctx context.Context, d store.Direction) error {
 }
 
 func (s *Store) wait(ctx context.Context, d store.Direction, woken <-chan struct{}) error {
-	pause := look
-	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		pause = look
-		rows, err := conn.Query(ctx, sqlSoon, string(d), s.moment())
-		if err != nil {
-			return err
-		}
-		var micros int64
-		_, err = pgx.ForEachRow(rows, []any{&micros}, func() error {
-			pause = min(pause, time.Duration(micros)*time.Microsecond)
-			return nil
-		})
+	if err := s.usable(ctx); err != nil {
 		return err
-	})
+	}
+	pause, err := s.soons.get(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -207,6 +204,39 @@ func (s *Store) wait(ctx context.Context, d store.Direction, woken <-chan struct
 	case <-ctx.Done():
 	}
 	return s.usable(ctx)
+}
+
+// soonAll tells for how long there is nothing to claim, as far as that is known: at most until it is time to look again.
+func (s *Store) soonAll(ctx context.Context, directions []store.Direction) ([]time.Duration, error) {
+	var names []string
+	for _, d := range directions {
+		if !slices.Contains(names, string(d)) {
+			names = append(names, string(d))
+		}
+	}
+	pauses := map[string]time.Duration{}
+	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		clear(pauses)
+		rows, err := conn.Query(ctx, sqlSoon, names, s.moment())
+		if err != nil {
+			return err
+		}
+		var name string
+		var micros int64
+		_, err = pgx.ForEachRow(rows, []any{&name, &micros}, func() error {
+			pauses[name] = time.Duration(micros) * time.Microsecond
+			return nil
+		})
+		return err
+	})
+	out := make([]time.Duration, len(directions))
+	for i, d := range directions {
+		pause, ok := pauses[string(d)]
+		if out[i] = look; ok {
+			out[i] = min(look, pause)
+		}
+	}
+	return out, err
 }
 
 // announce tells the other replicas what there is to claim, and makes durable what nobody waited for.
@@ -287,8 +317,8 @@ func (s *Store) listen(ctx context.Context, c *pgx.ConnConfig) {
 		if ctx.Err() == nil {
 			s.log.Debug("notifications from the database were cut off", "err", err)
 		}
-		for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot, store.ToTicks, store.Links} {
-			s.hub.wake(d) // for what was missed
+		for _, d := range claimable {
+			s.hub.wake(d, 1) // for what was missed
 		}
 		sleep(ctx, time.Second)
 	}
@@ -317,7 +347,7 @@ func (s *Store) listenOnce(ctx context.Context, c *pgx.ConnConfig) error {
 			continue
 		}
 		for _, d := range parts[2:] {
-			s.hub.wake(store.Direction(d))
+			s.hub.wake(store.Direction(d), 1)
 		}
 	}
 }

@@ -32,11 +32,21 @@ ANALYZE conversations, keys, events, lines, deliveries, lanes, files, file_parts
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	url := shared.Schema(t, t.TempDir())
-	open(t, postgres.Options{URL: url})
+	s := open(t, postgres.Options{URL: url})
 	conn := shared.Connect(t, url)
 	defer conn.Close(context.Background())
 	if _, err := conn.PgConn().Exec(t.Context(), fillConversations).ReadAll(); err != nil {
 		t.Fatal(err)
+	}
+	ways := []string{"plan_cache_mode", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"}
+	values, err := postgres.Settings(t.Context(), s, ways...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, way := range ways { // the plans are to be the store's
+		if _, err := conn.Exec(t.Context(), "SELECT set_config($1, $2, false)", way, values[i]); err != nil {
+			t.Fatal(err)
+		}
 	}
 	now := time.Now()
 	hashes := [][16]byte{{1}, {2}}
@@ -44,8 +54,8 @@ func TestPlans(t *testing.T) {
 		name, sql string
 		args      []any
 	}{
-		{"Claim", postgres.SQLClaim, []any{"teams", nil, int64(1), int64(1)}},
-		{"Run", postgres.SQLRun, []any{int64(10), "teams", 8, 45, 65536}},
+		{"Claim", postgres.SQLClaim, []any{"teams", nil, []int64{1, 2, 3}, int64(1)}},
+		{"Runs", postgres.SQLRuns, []any{"teams", nil, []int64{1, 2, 3}, int64(1), 8, 45, 65536}},
 		{"Lock", postgres.SQLLock, []any{[]string{"c10", "c20", "c30"}}},
 		{"Known", postgres.SQLKnown, []any{"c10", hashes, nil}},
 		{"Lane", postgres.SQLLane, []any{"c10", "teams"}},
@@ -54,10 +64,11 @@ func TestPlans(t *testing.T) {
 		{"WriteRecords", postgres.SQLWriteRecords, []any{
 			[]string{"c10", "c20"}, now, int32(1), []string{"", ""}, []*time.Time{nil, nil}, []int64{1, 1}, []int64{1, 1}, [][]byte{{1}, {2}},
 		}},
-		{"Wait", postgres.SQLSoon, []any{"teams", nil}},
+		{"Wait", postgres.SQLSoon, []any{[]string{"teams"}, nil}},
 		{"Due", postgres.SQLDue, []any{nil, 100}},
 		{"Sessions", postgres.SQLSessions, []any{"", 100}},
-		{"Find", postgres.SQLFind, []any{"k10"}},
+		{"Find", postgres.SQLFind, []any{[]string{"k10", "k20"}}},
+		{"Load", postgres.SQLLoad, []any{[]string{"c10", "c20"}}},
 		{"Lines", postgres.SQLLines, []any{"c10", 10}},
 		{"PruneConversations", postgres.SQLLockIdle, []any{int32(20), now, now, 100}},
 		{"PruneEvents", postgres.SQLPruneEvents, []any{nil, 100}},
@@ -70,7 +81,11 @@ func TestPlans(t *testing.T) {
 		{"PruneLines", postgres.SQLPruneLines, []any{now, 100}},
 	} {
 		t.Run(q.name, func(t *testing.T) {
-			rows, err := conn.Query(t.Context(), "EXPLAIN "+q.sql, q.args...)
+			if _, err := conn.Prepare(t.Context(), q.name, q.sql); err != nil {
+				t.Fatal(err)
+			}
+			nulls := strings.Repeat(", NULL", len(q.args))[1:]
+			rows, err := conn.Query(t.Context(), "EXPLAIN EXECUTE "+pgx.Identifier{q.name}.Sanitize()+"("+nulls+")")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,8 +95,9 @@ func TestPlans(t *testing.T) {
 			}
 			plan := strings.Join(lines, "\n")
 			t.Log(plan)
-			if strings.Contains(plan, "Seq Scan") {
-				t.Error("the query reads a whole table")
+			indexed := strings.Count(plan, "Index Scan") + strings.Count(plan, "Index Only Scan")
+			if strings.Contains(plan, "Seq Scan") || strings.Count(plan, "Index Cond") < indexed {
+				t.Error("the query reads a whole table, or a whole index")
 			}
 		})
 	}

@@ -5,7 +5,7 @@
 // Every change is committed synchronously before its call returns, except the claim of a lane and a lane's
 // last settle ([store.Store.Settle]), which the server may lose in a crash within 50 ms and which are not
 // undone by anything else. Calls of different conversations that are waiting at the same time share a
-// transaction. Each transaction leaves a row with a random token. When the answer to a commit is lost, the
+// transaction, and so do claims of a direction, and reads of records. Each transaction leaves a row with a random token. When the answer to a commit is lost, the
 // token is looked up by inserting it again: that waits for the transaction if it is still under way, keeps it
 // from committing later if it has not come so far, and so finds out what became of it, also after a failover.
 //
@@ -22,7 +22,7 @@
 //
 // # Locks
 //
-// A transaction locks conversations in the order of their ids, then lanes. Claim locks one lane, skips
+// A transaction locks conversations in the order of their ids, then lanes. Claim locks lanes only, skips
 // those that are locked and waits for nothing, so it is in nobody's way. Isolation is READ COMMITTED: what a
 // turn reads is read after its conversation was locked. Transactions that clash all the same, which may
 // happen over keys, are repeated.
@@ -67,6 +67,10 @@ type Store struct {
 	limit   time.Duration // for one exchange with the server
 
 	queues [committers]*queue
+	claims map[store.Direction]*share[terms, claimed]
+	loads  *share[string, sealedRecord]
+	finds  *share[string, string]
+	soons  *share[store.Direction, time.Duration]
 	hub    *hub
 	member bool // it works beside the other replicas
 	pulse  pulse
@@ -124,12 +128,45 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.queues[i] = q
 		s.wg.Go(func() { s.commits(background, q) })
 	}
+	s.shares(background)
 	s.wg.Go(func() { s.listen(background, c.ConnConfig) })
 	s.wg.Go(func() { s.announce(background) })
 	if s.member {
 		s.wg.Go(func() { s.beats(background) })
 	}
 	return s, nil
+}
+
+// shares starts what answers questions that are asked at the same time.
+func (s *Store) shares(ctx context.Context) {
+	s.claims = map[store.Direction]*share[terms, claimed]{}
+	for _, d := range claimable {
+		h := newShare(func(ctx context.Context, asked []terms) ([]claimed, error) { return s.claimAll(ctx, d, asked) })
+		h.unwanted = s.free
+		s.claims[d] = h
+		s.wg.Go(func() { h.answers(ctx) })
+	}
+	s.loads, s.finds, s.soons = newShare(s.loadAll), newShare(s.findAll), newShare(s.soonAll)
+	s.wg.Go(func() { s.loads.answers(ctx) })
+	s.wg.Go(func() { s.finds.answers(ctx) })
+	s.wg.Go(func() { s.soons.answers(ctx) })
+}
+
+// endShares waits until all that was asked is answered.
+func (s *Store) endShares() {
+	all := []interface {
+		close()
+		wait()
+	}{s.loads, s.finds, s.soons}
+	for _, h := range s.claims {
+		all = append(all, h)
+	}
+	for _, h := range all {
+		h.close()
+	}
+	for _, h := range all {
+		h.wait()
+	}
 }
 
 // Mask implements store.Store.
@@ -181,6 +218,7 @@ func (s *Store) Close() error {
 		for _, q := range s.queues {
 			<-q.ended
 		}
+		s.endShares()
 		s.stop()
 		s.wg.Wait()
 		s.pool.Close()

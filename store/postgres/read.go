@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	sqlLoad     = `SELECT no, id, status, keys, people, due, updated, data FROM conversations WHERE id = $1`
-	sqlFind     = `SELECT conversation FROM keys WHERE key = $1`
+	sqlLoad     = `SELECT no, id, status, keys, people, due, updated, data FROM conversations WHERE id = ANY($1)`
+	sqlFind     = `SELECT key, conversation FROM keys WHERE key = ANY($1)`
 	sqlSessions = `SELECT no, id, status, keys, people, due, updated, data FROM conversations
 WHERE status <> '' AND id > $1 ORDER BY id LIMIT $2`
 	sqlDue = `SELECT id FROM conversations WHERE due <= coalesce($1::timestamptz, statement_timestamp())
@@ -32,36 +32,112 @@ func orNotFound(err error) error {
 	return err
 }
 
+// A sealedRecord is a record as it is kept.
+type sealedRecord struct {
+	no   int64
+	rec  store.Record // without Data
+	data []byte       // sealed; nil when there is no such record
+}
+
+func scanSealed(row pgx.Row) (r sealedRecord, err error) {
+	var due *time.Time
+	err = row.Scan(&r.no, &r.rec.ID, &r.rec.Status, &r.rec.Keys, &r.rec.People, &due, &r.rec.Updated, &r.data)
+	r.rec.Due, r.rec.Updated = fromTime(due), r.rec.Updated.UTC()
+	return r, err
+}
+
+// open returns the record, or ErrNotFound if there is none.
+func (r sealedRecord) open(k *store.Keyring) (rec store.Record, err error) {
+	if r.data == nil {
+		return store.Record{}, store.ErrNotFound
+	}
+	rec = r.rec
+	if rec.Data, err = k.Open(store.RecordName(rec.ID), r.data); err != nil {
+		return store.Record{}, fmt.Errorf("record of %s: %w", rec.ID, err)
+	}
+	return rec, nil
+}
+
 // scanRecord takes a record.
 func (s *Store) scanRecord(row pgx.Row) (rec store.Record, no int64, err error) {
-	var due *time.Time
-	var sealed []byte
-	err = row.Scan(&no, &rec.ID, &rec.Status, &rec.Keys, &rec.People, &due, &rec.Updated, &sealed)
+	r, err := scanSealed(row)
 	if err != nil {
 		return store.Record{}, 0, orNotFound(err)
 	}
-	rec.Due, rec.Updated = fromTime(due), rec.Updated.UTC()
-	if rec.Data, err = s.keys.Open(store.RecordName(rec.ID), sealed); err != nil {
-		return store.Record{}, 0, fmt.Errorf("record of %s: %w", rec.ID, err)
-	}
-	return rec, no, nil
+	rec, err = r.open(s.keys)
+	return rec, r.no, err
 }
 
 // Load implements store.Store.
-func (s *Store) Load(ctx context.Context, conversation string) (rec store.Record, err error) {
-	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
-		rec, _, err = s.scanRecord(conn.QueryRow(ctx, sqlLoad, conversation))
-		return err
+func (s *Store) Load(ctx context.Context, conversation string) (store.Record, error) {
+	if err := s.usable(ctx); err != nil {
+		return store.Record{}, err
+	}
+	r, err := s.loads.get(ctx, conversation)
+	if err != nil {
+		return store.Record{}, err
+	}
+	r.rec.Keys, r.rec.People = slices.Clone(r.rec.Keys), slices.Clone(r.rec.People) // others may have asked for it too
+	return r.open(s.keys)
+}
+
+// loadAll reads the records of conversations, of which some may be named more than once.
+func (s *Store) loadAll(ctx context.Context, ids []string) ([]sealedRecord, error) {
+	out := make([]sealedRecord, len(ids))
+	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, sqlLoad, ids)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			r, err := scanSealed(rows)
+			if err != nil {
+				return err
+			}
+			for i, id := range ids {
+				if id == r.rec.ID {
+					out[i] = r
+				}
+			}
+		}
+		return rows.Err()
 	})
-	return rec, err
+	return out, err
 }
 
 // Find implements store.Store.
 func (s *Store) Find(ctx context.Context, key string) (conversation string, err error) {
-	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		return orNotFound(conn.QueryRow(ctx, sqlFind, key).Scan(&conversation))
-	})
+	if err := s.usable(ctx); err != nil {
+		return "", err
+	}
+	conversation, err = s.finds.get(ctx, key)
+	if err == nil && conversation == "" {
+		err = store.ErrNotFound
+	}
 	return conversation, err
+}
+
+// findAll returns who declared keys; "" is nobody.
+func (s *Store) findAll(ctx context.Context, keys []string) ([]string, error) {
+	out := make([]string, len(keys))
+	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, sqlFind, keys)
+		if err != nil {
+			return err
+		}
+		var key, conversation string
+		_, err = pgx.ForEachRow(rows, []any{&key, &conversation}, func() error {
+			for i := range keys {
+				if keys[i] == key {
+					out[i] = conversation
+				}
+			}
+			return nil
+		})
+		return err
+	})
+	return out, err
 }
 
 // Due implements store.Store.
@@ -149,7 +225,7 @@ func (s *Store) Export(ctx context.Context, person string, f func(store.Record, 
 		var lines []store.Line
 		err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 			return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-				r, no, err := s.scanRecord(tx.QueryRow(ctx, sqlLoad, conversation))
+				r, no, err := s.scanRecord(tx.QueryRow(ctx, sqlLoad, []string{conversation}))
 				if err != nil {
 					return err
 				}

@@ -47,7 +47,7 @@ type tx struct {
 	relaxed bool // nobody waits until it is durable
 	settles int  // in it
 	now     time.Time
-	wakes   map[store.Direction]bool // directions in which there is something to claim afterwards
+	wakes   map[store.Direction]int // how many lanes of a direction there are to claim afterwards
 }
 
 // do queues a statement whose answer does not matter.
@@ -75,12 +75,12 @@ func (t *tx) send(ctx context.Context) error {
 	return nil
 }
 
-// wake notes that there is something to claim.
+// wake notes that there is a lane to claim.
 func (t *tx) wake(d store.Direction) {
 	if t.wakes == nil {
-		t.wakes = map[store.Direction]bool{}
+		t.wakes = map[store.Direction]int{}
 	}
-	t.wakes[d] = true
+	t.wakes[d]++
 }
 
 // transact runs work in a transaction until it is known what became of it. Work may run more than once. When it

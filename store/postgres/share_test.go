@@ -1,0 +1,179 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"snowbot/store"
+	"snowbot/store/postgres"
+)
+
+// TestSharedClaims: whoever claims at the same time, through the same replica or another, gets a lane of their own with as
+// many deliveries as they asked for.
+func TestSharedClaims(t *testing.T) {
+	t.Parallel()
+	const claimers = 60
+	r := replicas(t, 2)
+	for i := range claimers {
+		send(t, r[0], fmt.Sprint("c", i), "d1", "d2", "d3", "d4")
+	}
+	leases := make([]*store.Lease, claimers)
+	var wg sync.WaitGroup
+	for i := range leases {
+		wg.Go(func() {
+			s, limit := r[i%2], 1+i%3
+			l, err := s.Claim(t.Context(), store.ToTeams, time.Minute, limit)
+			for errors.Is(err, store.ErrEmpty) { // the other replica was at it
+				if err = s.Wait(t.Context(), store.ToTeams); err == nil {
+					l, err = s.Claim(t.Context(), store.ToTeams, time.Minute, limit)
+				}
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var got []string
+			for _, d := range l.Deliveries {
+				got = append(got, d.ID)
+			}
+			if want := []string{"d1", "d2", "d3"}[:limit]; !slices.Equal(got, want) {
+				t.Errorf("a claim of %d deliveries gave %v", limit, got)
+			}
+			leases[i] = l
+		})
+	}
+	wg.Wait()
+	holder, token := map[string]int{}, map[uint64]bool{}
+	for i, l := range leases {
+		if l == nil {
+			continue
+		}
+		if other, taken := holder[l.Lane.Conversation]; taken || token[l.Token] {
+			t.Errorf("claims %d and %d both have the lane %s", other, i, l.Lane)
+		}
+		holder[l.Lane.Conversation], token[l.Token] = i, true
+		if err := r[i%2].Settle(t.Context(), l, store.Result{Done: len(l.Deliveries)}, nil); err != nil {
+			t.Errorf("Settle: %v", err)
+		}
+	}
+}
+
+// TestClaimOfSomebodyWhoLeft: what was claimed for a caller whose context has ended meanwhile is free again at once, and
+// not after the time of the lease.
+func TestClaimOfSomebodyWhoLeft(t *testing.T) {
+	t.Parallel()
+	url := shared.Schema(t, t.TempDir())
+	s := open(t, postgres.Options{URL: url})
+	send(t, s, "c", "d")
+	unlock := lockTable(t, url, "lanes")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := s.Claim(ctx, store.ToTeams, time.Hour, 1)
+		ended <- err
+	}()
+	awaitLock(t, url, "lanes")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Claim: %v, want its context's error", err)
+	}
+	unlock()
+	soon, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	l, err := next(soon, s)
+	if err != nil || l.Lapsed || len(l.Deliveries) != 1 {
+		t.Errorf("the next claim: %+v, %v, want a lane whose last lease was given back", l, err)
+	}
+}
+
+// TestSharedReads: who asks at the same time gets an answer of their own, also when another asks for what cannot be.
+func TestSharedReads(t *testing.T) {
+	t.Parallel()
+	url := shared.Schema(t, t.TempDir())
+	s := open(t, postgres.Options{URL: url})
+	for i := range 3 {
+		err := s.Apply(t.Context(), fmt.Sprint("c", i), nil, func(turn *store.Turn) error {
+			turn.Record.Keys, turn.Record.Data = []string{fmt.Sprint("k", i)}, []byte{byte(i)}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock := lockTable(t, url, "conversations", "keys")
+	var wg sync.WaitGroup
+	ask := func(i int) {
+		wg.Go(func() {
+			id := fmt.Sprint("c", i%3)
+			rec, err := s.Load(t.Context(), id)
+			if err != nil || rec.ID != id || rec.Data[0] != byte(i%3) || rec.Keys[0] != fmt.Sprint("k", i%3) {
+				t.Errorf("Load of %s: %+v, %v", id, rec, err)
+				return
+			}
+			rec.Keys[0], rec.Data[0] = "mine", 'x'
+		})
+		wg.Go(func() {
+			if got, err := s.Find(t.Context(), fmt.Sprint("k", i%3)); err != nil || got != fmt.Sprint("c", i%3) {
+				t.Errorf("Find of k%d: %s, %v", i%3, got, err)
+			}
+		})
+		wg.Go(func() {
+			if _, err := s.Load(t.Context(), fmt.Sprint("none", i)); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("Load of none: %v, want ErrNotFound", err)
+			}
+		})
+		wg.Go(func() {
+			if _, err := s.Find(t.Context(), "not valid: \xff"); err == nil {
+				t.Error("Find of what is no text succeeded")
+			}
+		})
+	}
+	ask(0)
+	awaitLock(t, url, "conversations") // so that the others wait together
+	for i := range 30 {
+		ask(i)
+	}
+	unlock()
+	wg.Wait()
+}
+
+// lockTable keeps tables from everybody else until unlock is called.
+func lockTable(t *testing.T, url string, tables ...string) (unlock func()) {
+	t.Helper()
+	conn := shared.Connect(t, url)
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		if _, err := tx.Exec(t.Context(), "LOCK TABLE "+pgx.Identifier{table}.Sanitize()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := errors.Join(tx.Rollback(t.Context()), conn.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// awaitLock waits until somebody waits for a table.
+func awaitLock(t *testing.T, url, table string) {
+	t.Helper()
+	conn := shared.Connect(t, url)
+	defer conn.Close(context.Background())
+	eventually(t, "somebody waits for "+table, func() (waiting bool) {
+		err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass($1) AND NOT granted)", table).Scan(&waiting)
+		if err != nil {
+			t.Error(err)
+		}
+		return waiting
+	})
+}
