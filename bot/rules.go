@@ -55,6 +55,8 @@ type Rules struct {
 	Joined, Closed []string
 	// NoAgents are parts of what it says, and nothing more, when there is no agent to ask.
 	NoAgents []string
+	// FileGot are the whole texts by which it acknowledges a file. Default is that of an instance in English.
+	FileGot []string
 
 	// Files say which files pass between the two sides.
 	Files FileRules
@@ -139,6 +141,9 @@ func (r Rules) withDefaults() (Rules, error) {
 	}
 	if r.NoAgents == nil {
 		r.NoAgents = []string{"no agents available", "no agents are available"}
+	}
+	if r.FileGot == nil {
+		r.FileGot = []string{"File got"}
 	}
 	if r.Resolve == nil {
 		r.Resolve = func(raw string) (string, bool) { return raw, false }

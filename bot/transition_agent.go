@@ -147,6 +147,10 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 			c.show(it)
 		}
 	default:
+		if c.acknowledges(it) {
+			c.count("files", "acknowledged")
+			break
+		}
 		if it.FromAgent || it.Agent.Name != "" {
 			c.join(it.Agent.ID, it.Agent.Name)
 			s.Closing, s.Asked = time.Time{}, false // whatever was said: the agent is there
@@ -173,6 +177,12 @@ func (c *change) nobody(it snow.Item) {
 	if s := c.state.Session; s.Phase == connecting && says(it.Text, c.rules.NoAgents) {
 		s.Nobody = c.now
 	}
+}
+
+// acknowledges reports whether an item says that a file has arrived, and nothing else: the employee is told only when one has not.
+func (c *change) acknowledges(it snow.Item) bool {
+	is := func(text string) bool { return strings.EqualFold(strings.TrimSpace(it.Text), text) }
+	return it.Kind == snow.KindText && !it.FromAgent && it.Agent.Name == "" && slices.ContainsFunc(c.rules.FileGot, is)
 }
 
 // asks reports whether an item waits for an answer.

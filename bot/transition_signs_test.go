@@ -180,3 +180,24 @@ func TestASessionStaysThatOfItsPerson(t *testing.T) {
 		t.Errorf("the session that ended is of %s", got)
 	}
 }
+
+// A file's acknowledgement is known by its whole text, and by nobody having signed it.
+func TestWhatAcknowledgesAFile(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, item string
+		shown      bool
+	}{
+		{"as it comes", `{"uiType":"OutputText","label":"File got","itemType":"outputtext"}`, false},
+		{"in the other dialect", `{"uiType":"OutputText","message":"file got "}`, false},
+		{"an agent's words", `{"uiType":"OutputText","value":"File got","agentInfo":{"sentFromAgent":true}}`, true},
+		{"words around it", `{"uiType":"OutputText","value":"File got, thank you"}`, true},
+		{"a question", `{"uiType":"InputText","label":"File got"}`, true},
+	} {
+		w := newWorld(t)
+		w.do(posted(t, w.connect(), `{"agentChat":true,"body":[`+tt.item+`]}`))
+		if shown := w.told("ile got") == 1; shown != tt.shown {
+			t.Errorf("%s: shown = %t, want %t", tt.name, shown, tt.shown)
+		}
+	}
+}

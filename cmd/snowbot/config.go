@@ -51,6 +51,8 @@ type config struct {
 	Closed []string `yaml:"closed"`
 	// NoAgents are parts of what it says when there is no agent to ask.
 	NoAgents []string `yaml:"noAgents"`
+	// FileGot are the whole texts by which it acknowledges a file, which are not shown.
+	FileGot []string `yaml:"fileGot"`
 	// GapRepair has what ServiceNow posted during an outage of ours read back from it. It needs to read two more tables.
 	GapRepair bool `yaml:"gapRepair"`
 	// GapRepairEvery has it read from time to time besides; 0.
@@ -104,7 +106,7 @@ func (c config) rules(s *settings) bot.Rules {
 		IdleCancel: c.Limits.IdleCancel, IdleWarning: c.Limits.IdleWarning,
 		MaxSession: c.Limits.MaxSession, MaxAge: c.Limits.MaxAge, EndMaxAge: c.Limits.EndMaxAge,
 		KeepTranscript: c.Keep.Transcript, KeepDeadLetters: c.Keep.DeadLetters, KeepConversations: c.Keep.Conversations,
-		Joined: c.Joined, Closed: c.Closed, NoAgents: c.NoAgents,
+		Joined: c.Joined, Closed: c.Closed, NoAgents: c.NoAgents, FileGot: c.FileGot,
 		AgentLanguage: c.AgentLanguage, Phrases: c.Phrases, Context: c.Context, Texts: c.Texts,
 		NeverRepeat: s.UnclearSends == "never-repeat",
 		Ticks:       s.DeliveryTicks != "off",

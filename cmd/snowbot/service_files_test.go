@@ -124,6 +124,13 @@ func TestServicePassesFilesBothWays(t *testing.T) {
 					link = linkTo.FindString(m.Text)
 				}
 			}
+			acknowledged := slices.ContainsFunc(r.snow.Log(), func(x snowtest.Exchange) bool {
+				return x.Direction == snowtest.Out && strings.Contains(x.RequestBody, `"File got"`)
+			})
+			shown := slices.ContainsFunc(r.chat.Messages(), func(m adaptertest.Message) bool { return m.FromBot && m.Shows("File got") })
+			if !acknowledged || shown {
+				t.Errorf("ServiceNow acknowledged a file: %t; the employee was shown that as a message: %t", acknowledged, shown)
+			}
 			r.downloads(picture, "image/png", "inline; filename=router.png", photo)
 			r.downloads(link, "application/pdf", `attachment; filename="how to.pdf"`, report.Data)
 			if status := r.get(link[:len(link)-43] + strings.Repeat("A", 43)); status != http.StatusNotFound {
