@@ -350,7 +350,7 @@ func (b *Bot) locate(ctx context.Context, p *snow.Event) (conversation, session 
 	session = p.SessionID
 	switch {
 	case session != "":
-		conversation, err = b.store.Find(ctx, sessionKey(session))
+		conversation, err = b.findSession(ctx, session)
 	case v.ConversationID != "":
 		conversation, err = b.store.Find(ctx, conversationKey(v.ConversationID))
 	default:

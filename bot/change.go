@@ -225,6 +225,7 @@ func (c *change) end(e ending) {
 		ID: s.ID, Ended: c.now, Card: s.Card, Person: s.Person, UserID: s.UserID, Email: s.Email,
 		ByEmployee: e.tell && e.reason != EndedByAgent, Joined: joined,
 	})
+	c.noteFormer()
 	c.state.Session = nil
 	c.state.Owner++
 	c.state.Outage, c.state.Stuck = false, "" // what was waited for is over

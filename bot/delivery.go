@@ -26,7 +26,9 @@ const (
 	kindFetch = "fetch" // in the bot's lane: a file that is held is fetched ahead
 	kindTick  = "tick"  // to ServiceNow: what became of a message of the agent
 
-	kindLook = "look" // whether ServiceNow has fetched a file
+	// among the links, since they go nowhere:
+	kindLook   = "look"   // whether ServiceNow has fetched a file
+	kindFormer = "former" // a session is noted, for which the record will have no room
 )
 
 // A body is the content of a delivery; the kind says which fields it has. Stored, sealed, as JSON.

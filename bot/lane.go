@@ -383,6 +383,9 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 		}
 		return sent, call, b.toBot(ctx, sent[0])
 	}
+	if l.Lane.Direction == store.Links && sent[0].delivery.Kind == kindFormer {
+		return sent, call, b.keepFormer(ctx, l.Lane.Conversation, sent[0].delivery.Session)
+	}
 	if l.Lane.Direction == store.Links {
 		return sent, call, b.look(ctx, l.Lane.Conversation, sent[0])
 	}

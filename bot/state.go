@@ -139,7 +139,7 @@ type ended struct {
 // lateFor is how long events of an ended session are known as such.
 const lateFor = store.KeepMax
 
-// pastMax bounds Past, so that a record stays small; eight escalations of one chat in a day are plenty.
+// pastMax bounds Past, so that a record stays small. Those before are known by what [change.noteFormer] has kept.
 const pastMax = 8
 
 // Keys under which a record can be found.
