@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
-	"strings"
+	"maps"
 )
 
 // errCannotWrite is what Teams tells a person who has blocked or removed the bot.
@@ -44,70 +43,46 @@ func (v *Conversation) write(u User, text string, fields map[string]any, markup 
 		FromID: u.ID, FromName: u.Name, Type: "message", Text: text, TextFormat: "plain", At: at,
 	}
 	v.add(m)
-	all := v.words(u, text, markup)
-	for name, f := range fields {
-		if more, ok := f.([]any); ok && name == "attachments" {
-			f = append(all[name].([]any), more...)
+	a := v.words(u, text, markup)
+	if files, ok := fields["attachments"]; ok {
+		m.Attachments = shownFiles(files)
+		if more, ok := files.([]any); ok {
+			a.Attachments = append(a.Attachments, more...)
+			fields = maps.Clone(fields)
+			delete(fields, "attachments")
 		}
-		all[name] = f
 	}
-	m.Attachments = shownFiles(fields["attachments"])
-	p, err := v.compose(u, m.ID, all)
+	p, err := v.compose(u, m.ID, a, fields)
 	m.Raw = p.activity
 	return p, err
 }
 
-// words are the fields of a message that a person types. Its HTML ends with markup.
-func (v *Conversation) words(u User, text, markup string) map[string]any {
-	c := v.channel
-	entities := []any{map[string]any{
-		"type": "clientInfo", "locale": u.Locale, "country": "US", "platform": "Web", "timezone": "Europe/Berlin",
-	}}
-	rich := strings.ReplaceAll(html.EscapeString(text), "\n", "</p>\n<p>")
-	plain := text
-	if c.opt.LoseLineBreaks {
-		plain = strings.ReplaceAll(text, "\n", " ")
-	}
-	if v.kind != Personal {
-		at := "<at>" + html.EscapeString(c.opt.BotName) + "</at>"
-		plain = at + " " + plain
-		rich = `<span itemtype="http://schema.skype.com/Mention" itemscope="" itemid="0">` + html.EscapeString(c.opt.BotName) + "</span>&nbsp;" + rich
-		entities = append(entities, map[string]any{
-			"type": "mention", "text": at, "mentioned": map[string]any{"id": c.BotID(), "name": c.opt.BotName},
-		})
-	}
-	return map[string]any{
-		"type": "message", "text": plain, "textFormat": "plain", "locale": u.Locale, "entities": entities,
-		"attachments": []any{map[string]any{"contentType": "text/html", "content": "<p>" + rich + "</p>" + markup}},
-	}
-}
-
 // Edit posts that the user has changed the text of a message.
 func (v *Conversation) Edit(ctx context.Context, u User, messageID, text string) (Posted, error) {
-	return v.change(ctx, u, messageID, func(m *Message) map[string]any {
+	return v.change(ctx, u, messageID, func(m *Message) outgoing {
 		m.edit(&Message{Type: m.Type, Text: text, TextFormat: m.TextFormat, At: v.channel.now()}, v.channel.opt.KeepLast)
-		f := v.words(u, text, "")
-		f["type"], f["channelData"] = "messageUpdate", v.channelData("editMessage")
-		return f
+		a := v.words(u, text, "")
+		a.Type, a.ChannelData = "messageUpdate", v.channelData("editMessage")
+		return a
 	})
 }
 
 // DeleteMessage posts that the user has deleted a message.
 func (v *Conversation) DeleteMessage(ctx context.Context, u User, messageID string) (Posted, error) {
-	return v.change(ctx, u, messageID, func(m *Message) map[string]any {
+	return v.change(ctx, u, messageID, func(m *Message) outgoing {
 		m.deleted = true
-		return map[string]any{"type": "messageDelete", "channelData": v.channelData("softDeleteMessage")}
+		return outgoing{Type: "messageDelete", ChannelData: v.channelData("softDeleteMessage")}
 	})
 }
 
-func (v *Conversation) change(ctx context.Context, u User, id string, do func(*Message) map[string]any) (Posted, error) {
+func (v *Conversation) change(ctx context.Context, u User, id string, do func(*Message) outgoing) (Posted, error) {
 	v.mu.Lock()
 	m := v.byID[id]
 	if m == nil || m.deleted || m.FromID != u.ID {
 		v.mu.Unlock()
 		return Posted{}, fmt.Errorf("user has no message %q in the chat", id)
 	}
-	p, err := v.compose(u, id, do(m))
+	p, err := v.compose(u, id, do(m), nil)
 	if !m.deleted {
 		m.Raw = p.activity
 	}

@@ -3,7 +3,6 @@ package adaptertest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +36,7 @@ func (p Posted) Activity() []byte { return bytes.Clone(p.activity) }
 // removes one. It does not show in the chat. It is for whatever has no method of its own.
 func (v *Conversation) Post(ctx context.Context, u User, fields map[string]any) (Posted, error) {
 	v.mu.Lock()
-	p, err := v.compose(u, v.nextID(v.channel.now()), fields)
+	p, err := v.compose(u, v.nextID(v.channel.now()), outgoing{}, fields)
 	v.mu.Unlock()
 	if err != nil {
 		return p, err
@@ -62,56 +61,6 @@ func (v *Conversation) Release(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// compose builds an activity. The caller holds the lock.
-func (v *Conversation) compose(u User, id string, fields map[string]any) (Posted, error) {
-	c := v.channel
-	now := c.now()
-	serviceURL := c.ServiceURL()
-	conversation := map[string]any{"id": v.id, "tenantId": c.opt.TenantID, "conversationType": v.kind}
-	if v.kind != Personal {
-		conversation["isGroup"] = true
-	}
-	a := map[string]any{
-		"id":             id,
-		"timestamp":      now.UTC().Format("2006-01-02T15:04:05.0000000Z"),
-		"localTimestamp": now.In(berlin()).Format("2006-01-02T15:04:05.0000000-07:00"),
-		"localTimezone":  "Europe/Berlin",
-		"serviceUrl":     serviceURL,
-		"channelId":      "msteams",
-		"from":           map[string]any{"id": u.ID, "name": u.Name, "aadObjectId": u.AADObjectID},
-		"conversation":   conversation,
-		"recipient":      map[string]any{"id": c.BotID(), "name": c.opt.BotName},
-		"channelData":    v.channelData(""),
-	}
-	for name, f := range fields {
-		if f == nil {
-			delete(a, name)
-		} else {
-			a[name] = f
-		}
-	}
-	b, err := json.Marshal(a)
-	if err != nil {
-		return Posted{}, fmt.Errorf("building an activity: %w", err)
-	}
-	return Posted{ActivityID: id, activity: b, serviceURL: serviceURL}, nil
-}
-
-// berlin is a zone with the offset of a summer there, so that no time zone data is needed.
-func berlin() *time.Location { return time.FixedZone("", 2*60*60) }
-
-func (v *Conversation) channelData(event string) map[string]any {
-	d := map[string]any{"tenant": map[string]any{"id": v.channel.opt.TenantID}}
-	if v.team != "" {
-		d["team"] = map[string]any{"id": v.team}
-		d["channel"] = map[string]any{"id": v.team}
-	}
-	if event != "" {
-		d["eventType"] = event
-	}
-	return d
 }
 
 // deliver posts an activity as the fault that is due for it says, and then what was held back for it.
