@@ -1,12 +1,12 @@
 package snowtest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // The actions of the Bot Integration API that the emulator knows.
@@ -32,7 +32,6 @@ type call struct {
 	message, variables, context         json.RawMessage
 	text, clientMessageID               string
 	typed                               bool
-	hasText                             bool
 	hasAttachment                       bool // the key is there, whatever its value
 	attachments                         []attachment
 	silent                              *bool
@@ -60,57 +59,70 @@ var errNotObject = errors.New("body is no JSON object")
 
 // decodeCall reads a request. It fails only when the body is no JSON object; wrong types are read as absent.
 func decodeCall(body []byte) (*call, error) {
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, err
-	}
-	if m == nil {
+	if !json.Valid(body) || object(bytes.TrimLeft(body, " \t\r\n")) == nil {
 		return nil, errNotObject
 	}
-	c := &call{
-		requestID: str(m["requestId"]), sessionID: str(m["clientSessionId"]), userID: str(m["userId"]),
-		email: str(m["emailId"]), action: str(m["action"]), token: str(m["token"]), appInboundID: str(m["appInboundId"]),
-		message: m["message"], variables: object(m["clientVariables"]), context: object(m["contextVariables"]),
-		silent: boolean(m["silentMessage"]),
+	c := &call{}
+	var history json.RawMessage
+	for name, v := range members(body) {
+		switch name {
+		case "requestId":
+			c.requestID = str(v)
+		case "clientSessionId":
+			c.sessionID = str(v)
+		case "userId":
+			c.userID = str(v)
+		case "emailId":
+			c.email = str(v)
+		case "action":
+			c.action = str(v)
+		case "token":
+			c.token = str(v)
+		case "appInboundId":
+			c.appInboundID = str(v)
+		case "message":
+			c.message = v
+		case "clientVariables":
+			c.variables = object(v)
+		case "contextVariables":
+			c.context = object(v)
+		case "silentMessage":
+			c.silent = boolean(v)
+		case "history":
+			history = v
+		case "topic":
+			c.topicName, c.topicID = str(member(v, "name")), str(member(v, "id"))
+		case "intent":
+			c.intentID = str(member(v, "id"))
+		}
 	}
 	if c.action == actionUpdate {
 		c.readUpdates()
 	} else {
 		c.readMessage()
 	}
-	c.readHistory(m["history"])
-	topic, intent := members(m["topic"]), members(m["intent"])
-	c.topicName, c.topicID, c.intentID = str(topic["name"]), str(topic["id"]), str(intent["id"])
+	c.readHistory(history)
 	return c, nil
 }
 
-// members reads an object. Anything else has none.
-func members(raw json.RawMessage) (m map[string]json.RawMessage) {
-	if object(raw) == nil || json.Unmarshal(raw, &m) != nil {
-		return nil
-	}
-	return m
-}
-
 func (c *call) readMessage() {
-	m := members(c.message)
-	if m == nil {
-		return
-	}
-	_, c.hasText = m["text"]
-	c.text, c.clientMessageID = str(m["text"]), str(m["clientMessageId"])
-	c.typed = true
-	if typed := boolean(m["typed"]); typed != nil {
-		c.typed = *typed
-	}
-	raw, ok := m["attachment"]
-	if !ok {
-		return
-	}
-	c.hasAttachment = true
-	var one attachment
-	if json.Unmarshal(raw, &c.attachments) != nil && json.Unmarshal(raw, &one) == nil {
-		c.attachments = []attachment{one}
+	c.typed = object(c.message) != nil
+	for name, v := range members(c.message) {
+		switch name {
+		case "text":
+			c.text = str(v)
+		case "clientMessageId":
+			c.clientMessageID = str(v)
+		case "typed":
+			typed := boolean(v)
+			c.typed = typed == nil || *typed
+		case "attachment":
+			c.hasAttachment = true
+			var one attachment
+			if json.Unmarshal(v, &c.attachments) != nil && json.Unmarshal(v, &one) == nil {
+				c.attachments = []attachment{one}
+			}
+		}
 	}
 }
 
@@ -154,9 +166,7 @@ func (c *call) readHistory(raw json.RawMessage) {
 func (c *call) value(name string) string { return contextValue(c.context, name) }
 
 func contextValue(raw json.RawMessage, name string) string {
-	var m map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &m)
-	for key, v := range m {
+	for key, v := range members(raw) {
 		if strings.EqualFold(key, name) {
 			return str(v)
 		}
@@ -167,46 +177,4 @@ func contextValue(raw json.RawMessage, name string) string {
 // isSelection reports a value the user chose rather than words.
 func (c *call) isSelection(value string) bool {
 	return strings.EqualFold(strings.TrimSpace(c.text), value)
-}
-
-func str(raw json.RawMessage) string {
-	if len(raw) == 0 {
-		return ""
-	}
-	if n := len(raw) - 1; n > 0 && raw[0] == '"' && raw[n] == '"' && plain(raw[1:n]) {
-		return string(raw[1:n])
-	}
-	var s string
-	_ = json.Unmarshal(raw, &s)
-	return s
-}
-
-// plain reports whether text stands in JSON as it is.
-func plain(text []byte) bool {
-	for _, b := range text {
-		if b < ' ' || b == '"' || b == '\\' || b >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
-// boolean reads true and "true".
-func boolean(raw json.RawMessage) *bool {
-	var b bool
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil
-	}
-	if json.Unmarshal(raw, &b) != nil {
-		b = strings.EqualFold(str(raw), "true")
-	}
-	return &b
-}
-
-// object returns raw when it is a JSON object.
-func object(raw json.RawMessage) json.RawMessage {
-	if len(raw) > 0 && raw[0] == '{' {
-		return raw
-	}
-	return nil
 }

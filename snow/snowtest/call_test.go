@@ -3,7 +3,11 @@ package snowtest
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // Whatever a client sends, reading it neither panics nor invents words.
@@ -23,6 +27,33 @@ func FuzzDecodeCall(f *testing.F) {
 		}
 		if err == nil && c.variables != nil && !json.Valid(c.variables) {
 			t.Errorf("variables %q", c.variables)
+		}
+	})
+}
+
+// The members of an object are those that encoding/json finds.
+func FuzzMembers(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":1,"b":{"c":[1,"}",{}]},"d":"\\\"","e":null}`, ` { "\u0061" : -1.5e3 , "a" : [ ] , "" : true } `, `{}`, `[{"a":1}]`, `"a"`, `null`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if !json.Valid(raw) {
+			return
+		}
+		var want map[string]json.RawMessage
+		if json.Unmarshal(raw, &want) != nil {
+			want = nil
+		}
+		got := maps.Collect(members(raw))
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
+		for name, v := range want {
+			if m := member(raw, name); !bytes.Equal(m, v) {
+				t.Errorf("member %q is %q, want %q", name, m, v)
+			}
 		}
 	})
 }
