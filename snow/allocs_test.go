@@ -69,7 +69,7 @@ func TestAllocationBudgets(t *testing.T) {
 		most float64
 		do   func()
 	}{
-		{"decode an event", 110, func() { decodedEvent(t) }},
+		{"decode an event", 99, func() { decodedEvent(t) }},
 		{"say", 80, sayer(t)},
 	} {
 		if n := testing.AllocsPerRun(200, tt.do); n > tt.most {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
 	"reflect"
 	"strconv"
 	"strings"
@@ -68,23 +67,9 @@ func parseObject(raw []byte) (object, bool) {
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil, false
 	}
-	v, err := parse(bytes.NewReader(raw))
+	v, err := parse(raw)
 	o, ok := v.(object)
 	return o, err == nil && ok
-}
-
-// parse reads one JSON value and nothing after it. Its depth is bounded by encoding/json at 10,000.
-func parse(r io.Reader) (any, error) {
-	d := json.NewDecoder(r)
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("data after the value")
-	}
-	return v, nil
 }
 
 // statusOf reads a status whatever its case; one that is not known is as good as absent.

@@ -38,7 +38,7 @@ func parseText(s string) (any, bool) {
 	if s == "" || !strings.ContainsRune(`{["`, rune(s[0])) {
 		return nil, false
 	}
-	v, err := parse(strings.NewReader(s))
+	v, err := parse([]byte(s))
 	return v, err == nil
 }
 

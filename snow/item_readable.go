@@ -97,7 +97,7 @@ func (l *lines) raw(raw []byte) {
 	}
 	if len(*l) == 0 {
 		var s string
-		if v, err := parse(strings.NewReader(string(raw))); err == nil {
+		if v, err := parse(raw); err == nil {
 			s = scalar(v)
 		}
 		if s == "" {
