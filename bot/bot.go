@@ -454,7 +454,12 @@ func (b *Bot) transit(t *store.Turn, seed string, ev event, f facts, counts *[]c
 	ev.apply(c)
 	s.forget(t.Now)
 	*counts = c.counts
-	if err := s.encode(t.Record, s.due(&b.rules)); err != nil {
+	due := s.due(&b.rules)
+	if len(t.Record.Data) > 0 && s.equal(before) { // as with most words of an agent
+		s.index(t.Record, due)
+		return nil
+	}
+	if err := s.encode(t.Record, due); err != nil {
 		return err
 	}
 	b.states.put(t.Record.ID, t.Record.Data, s) // if the commit fails, no record has these bytes

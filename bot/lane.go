@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"runtime/debug"
 	"time"
 
@@ -424,7 +423,7 @@ func (b *Bot) changes(s *state, e *sentEvent) (yes bool) {
 	c := &change{rules: &b.rules, now: b.now(), state: s.clone(), turn: &store.Turn{Record: &store.Record{}}, facts: b.facts()}
 	e.apply(c)
 	t := c.turn
-	return len(t.Deliver)+len(t.Lines)+len(t.Move)+len(t.Drop)+len(c.counts) > 0 || !reflect.DeepEqual(c.state, s)
+	return len(t.Deliver)+len(t.Lines)+len(t.Move)+len(t.Drop)+len(c.counts) > 0 || !c.state.equal(s)
 }
 
 // pause waits, or returns early when ctx ends.

@@ -175,13 +175,30 @@ func (s *state) clone() *state {
 	return &c
 }
 
+// equal reports whether s says the same as o. Sent is looked at from outside, since it is replaced as a whole.
+func (s *state) equal(o *state) bool {
+	return s.Ref == o.Ref && s.Installed == o.Installed && s.Owner == o.Owner && same(s.Session, o.Session) &&
+		slices.Equal(s.Past, o.Past) && s.Offer == o.Offer && s.OfferTo == o.OfferTo && s.Ticket == o.Ticket &&
+		s.Since.Equal(o.Since) && s.Outage == o.Outage && s.Stuck == o.Stuck && s.Lapsed.Equal(o.Lapsed) &&
+		s.Sent == o.Sent && same(s.Apart, o.Apart)
+}
+
+func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
+
 // encode writes the state into the record, with everything the store indexes.
 func (s *state) encode(r *store.Record, due time.Time) error {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}
-	r.Data, r.Due, r.Status, r.Keys = data, due, "", r.Keys[:0]
+	r.Data = data
+	s.index(r, due)
+	return nil
+}
+
+// index writes into the record what the store indexes.
+func (s *state) index(r *store.Record, due time.Time) {
+	r.Due, r.Status, r.Keys = due, "", r.Keys[:0]
 	for _, p := range s.Past {
 		r.Keys = append(r.Keys, sessionKey(p.ID))
 	}
@@ -189,7 +206,6 @@ func (s *state) encode(r *store.Record, due time.Time) error {
 		r.Status = string(s.Session.Phase)
 		r.Keys = append(r.Keys, sessionKey(s.Session.ID), conversationKey(s.Ref.ConversationID), liveKey(s.Session.Live))
 	}
-	return nil
 }
 
 // forget drops what is past its time.

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"testing"
+	"time"
 
 	"snowbot/snow"
 	"snowbot/store"
@@ -27,6 +28,7 @@ func transitions(tb testing.TB) (employee, agent func()) {
 	session := w.connect()
 	step := func(ev event) func() {
 		return func() {
+			w.now = w.now.Add(time.Millisecond)
 			r := w.record
 			t := store.Turn{Record: &r, Now: w.now, Fresh: []bool{true}}
 			var counts []count
@@ -79,8 +81,8 @@ func TestAllocationBudgets(t *testing.T) {
 		most float64
 		do   func()
 	}{
-		{"employee's words", 34, employee},
-		{"agent's words", 42, agent},
+		{"employee's words", 30, employee},
+		{"agent's words", 22, agent},
 	} {
 		if n := testing.AllocsPerRun(200, tt.do); n > tt.most {
 			t.Errorf("%s: %.0f allocations, want at most %.0f", tt.name, n, tt.most)
