@@ -162,6 +162,14 @@ const (
 	serviceNowPatience = 4 * time.Second
 )
 
+// within returns a context that ends in d at the latest: ctx itself, when that ends before.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
+}
+
 // Activity takes an authenticated activity of Teams. When it returns nil, the activity and all that
 // follows from it are durable; a repeat does nothing. Typing is passed on if that is possible at once.
 func (b *Bot) Activity(ctx context.Context, a *adapter.Activity) error {
@@ -284,7 +292,7 @@ const hashedKeep = 2 * time.Second
 // are durable; items that repeat do nothing. [snow.ErrUnknownSession] and [snow.ErrMismatch] say that
 // it is none of ours.
 func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
-	ctx, cancel := context.WithTimeout(ctx, serviceNowPatience)
+	ctx, cancel := within(ctx, serviceNowPatience)
 	defer cancel()
 	conversation, session, err := b.locate(ctx, p)
 	if err != nil {

@@ -90,13 +90,13 @@ func (b *Bot) receive(taking context.Context, l *store.Lease, claimed time.Time)
 		b.handle(context.WithoutCancel(taking), c)
 		return
 	}
-	b.room.enter(c)
-	for {
-		c, course, _ := b.room.take(l.Lane.Direction)
-		if c == nil {
-			return
-		}
+	course := goOn
+	if !b.room.admit(c) {
+		c, course, _ = b.room.take(l.Lane.Direction)
+	}
+	for c != nil {
 		b.follow(taking, c, course)
+		c, course, _ = b.room.take(l.Lane.Direction)
 	}
 }
 
@@ -295,9 +295,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 			return
 		}
 	}
-	sending, cancel := context.WithDeadline(ctx, c.since.Add(leaseTime-leaseMargin))
-	sent, call, err := b.carry(sending, c)
-	cancel()
+	sent, call, err := b.carry(ctx, c)
 	finish(call.teams, health(err, call.made))
 	v := b.rules.judge(to, c.known(d), c.state, err, b.now())
 	b.conclude(ctx, c, &conclusion{sent: sent, err: err, v: v})
@@ -371,11 +369,8 @@ func (b *Bot) carry(ctx context.Context, c *claim) (sent []*sentEvent, call call
 		return sent, call, errBroken
 	}
 	sent[0].body = bodies[0]
-	if bodies[0].File == nil && bodies[0].Media == nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, sendLimit)
-		defer cancel()
-	}
+	ctx, cancel := context.WithDeadline(ctx, c.sendBy(bodies[0]))
+	defer cancel()
 	if l.Lane.Direction == store.ToBot {
 		if sent[0].delivery.Kind == kindFetch {
 			return sent, call, b.ahead(ctx, c, sent[0], &call)

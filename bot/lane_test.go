@@ -32,9 +32,11 @@ func TestNothingIsBegunAfterTheStop(t *testing.T) {
 	}{
 		{"by whoever claimed it", func(ctx context.Context, b *Bot, l *store.Lease) { b.receive(ctx, l, time.Now()) }},
 		{"by whoever it was handed to", func(ctx context.Context, b *Bot, l *store.Lease) {
-			b.room.enter(b.claim(context.WithoutCancel(ctx), l, time.Now()))
-			c, course, _ := b.room.take(store.ToTeams)
-			b.follow(ctx, c, course)
+			c := b.claim(context.WithoutCancel(ctx), l, time.Now())
+			if !b.room.admit(c) {
+				panic("the room is empty, and it has to wait")
+			}
+			b.follow(ctx, c, goOn)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,81 +7,6 @@ import (
 	"snowbot/store"
 )
 
-// A rank orders the lanes that compete for the rate of a tenant.
-type rank int
-
-// The ranks, the first ones first. Typing comes after all of them; see room.typing.
-const (
-	rankEnd rank = iota
-	rankWords
-	rankCard
-)
-
-func rankOf(kind string) rank {
-	switch kind {
-	case kindEnd:
-		return rankEnd
-	case kindCard:
-		return rankCard
-	default:
-		return rankWords
-	}
-}
-
-// A claim is a lane in hand: its lease, and what decides when its head may be sent.
-type claim struct {
-	lease *store.Lease
-	since time.Time // just before it was claimed, monotonic: the lease cannot be shorter than it looks
-	state *state    // of the conversation when it was claimed; nil when there is none
-	// unread is why the conversation could not be read.
-	unread error
-	rank   rank      // the best of its run: an end is not held up by what goes before it
-	old    time.Time // when its head is given up rather than waited for
-
-	window *window // of the conversation, unless it is not paced
-	tenant *rate   // of the tenant, unless it is not paced
-	host   *host   // where it goes, unless that is here
-
-	waited bool
-	report func(error) // to the host's breaker
-
-	group *group
-	wake  time.Time // of a sleeper
-	at    [heaps]int
-}
-
-// Times of a claim. It is let go while there is still time for a send, so that a fresh lease has it.
-const (
-	holdTime = 7 * time.Second
-	roomLane = 4096     // so many lanes of a direction wait in memory at most
-	roomSize = 64 << 20 // and so many bytes of bodies
-)
-
-// expires is when a waiting claim has to be looked at.
-func (c *claim) expires() time.Time {
-	if end := c.since.Add(holdTime); c.old.After(end) {
-		return end
-	}
-	return c.old
-}
-
-func (c *claim) size() (n int) {
-	for _, d := range c.lease.Deliveries {
-		n += len(d.Body)
-	}
-	return n
-}
-
-// A course says what is to be done with a claim.
-type course int
-
-const (
-	wait   course = iota
-	goOn          // send; finish has to follow
-	letGo         // it cannot be sent within its lease
-	giveUp        // it cannot be sent, and has become too old
-)
-
 // A room is where lanes wait in memory, with their leases, for the windows of their conversation, the rate of
 // their tenant, or a host that does not answer. Nobody waits with them: workers take what may go on.
 type room struct {
@@ -199,11 +124,25 @@ func (r *room) window(conversation string) *window {
 	return w
 }
 
-// enter adds a claim to those that wait. take follows.
-func (r *room) enter(c *claim) {
+// admit lets a claim go on at once when nobody waits at its door and nothing holds it back, which is so most of the time.
+// Otherwise it waits with the others, and take follows.
+func (r *room) admit(c *claim) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count()
 	d := r.doors[c.lease.Lane.Direction]
+	if len(d.lanes) == 0 && c.free(r.now()) {
+		if c.report, _ = c.host.ask(); c.report != nil {
+			c.begin()
+			return true
+		}
+	}
+	r.enter(d, c)
+	return false
+}
+
+// enter adds a claim to those that wait at a door.
+func (r *room) enter(d *door, c *claim) {
 	for i := range c.at {
 		c.at[i] = -1
 	}
@@ -322,12 +261,7 @@ func (d *door) pick(g *group, now time.Time) (*claim, time.Duration) {
 			c.report = report
 		}
 		d.remove(c)
-		if c.tenant != nil {
-			c.tenant.flying++
-		}
-		if c.window != nil {
-			c.window.flying++
-		}
+		c.begin()
 		return c, 0
 	}
 }

@@ -23,7 +23,9 @@ func (r *room) waiting(conversation, kind string, accepted time.Time, h *host) {
 		state: &state{Ref: adapter.Reference{TenantID: "tenant"}},
 	}
 	r.pace(c, conversation, "tenant")
-	r.enter(c)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.enter(r.doors[store.ToTeams], c)
 }
 
 // next waits for what may go on, and has it answered at once.
