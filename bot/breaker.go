@@ -3,7 +3,7 @@ package bot
 import (
 	"errors"
 	"net/http"
-	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,11 +147,9 @@ func (h *hosts) state() map[string]bool {
 
 // teamsHost is the host that the conversation is spoken to through.
 func teamsHost(ref adapter.Reference) string {
-	u, err := url.Parse(ref.ServiceURL)
-	if err != nil {
-		return ""
-	}
-	return u.Host
+	_, rest, _ := strings.Cut(ref.ServiceURL, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
 }
 
 // errNoCall says nothing about a host: it was not called.
@@ -160,15 +158,19 @@ var errNoCall = errors.New("the host was not called")
 // health returns what a send that was tried says about its host: nil that it is well, errNoCall nothing, and another error
 // that it is not. An answer that is about one conversation, such as 403 or 429, is that of a host that is well.
 func health(err error, called bool) error {
+	switch {
+	case err == nil && called:
+		return nil
+	case err == nil:
+		return errNoCall
+	}
 	var he *adapter.HostError
 	var fe *fetchError
 	var ae *adapter.Error
 	var se *snow.Error
 	status, page, token := 0, false, false
 	switch {
-	case err == nil && called:
-		return nil
-	case err == nil, errors.As(err, &he), errors.As(err, &fe):
+	case errors.As(err, &he), errors.As(err, &fe):
 		return errNoCall
 	case errors.As(err, &ae):
 		status, page, token = ae.StatusCode, ae.Code == adapter.CodeNotConnector, ae.Op == "token"

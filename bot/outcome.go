@@ -125,13 +125,14 @@ var (
 
 // classify says what err, of a send in the direction, means, and how long the other side wishes to be left alone.
 func classify(to store.Direction, err error) (o outcome, retryAfter time.Duration) {
+	if err == nil {
+		return outcome{fate: done}, 0
+	}
 	var ae *adapter.Error
 	var se *snow.Error
 	var he *adapter.HostError
 	var fe *fetchError
 	switch {
-	case err == nil:
-		return outcome{fate: done}, 0
 	case errors.As(err, &fe) && fe.why != "":
 		return outcome{fate: never, why: fe.why}, 0
 	case fe != nil: // nothing has been sent yet
