@@ -35,20 +35,27 @@ type object interface{ fromJSON(b []byte) }
 
 // unmarshal checks data, copies it and decodes the copy.
 func unmarshal(data []byte, into object) error {
+	data, err := checked(data)
+	if err != nil {
+		return err
+	}
+	into.fromJSON(bytes.Clone(data))
+	return nil
+}
+
+// checked returns the object in data, without space around it and as UTF-8.
+func checked(data []byte) ([]byte, error) {
 	if !json.Valid(data) {
-		return errSyntax
+		return nil, errSyntax
 	}
 	data = bytes.TrimSpace(data)
 	if data[0] != '{' {
-		return errNotObject
+		return nil, errNotObject
 	}
-	if utf8.Valid(data) {
-		data = bytes.Clone(data)
-	} else {
+	if !utf8.Valid(data) {
 		data = bytes.ToValidUTF8(data, []byte("\uFFFD"))
 	}
-	into.fromJSON(data)
-	return nil
+	return data, nil
 }
 
 // UnmarshalJSON is what json.Unmarshal uses. The rules are those of [DecodeActivity].

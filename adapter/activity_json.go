@@ -58,6 +58,9 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\
 
 // stringEnd returns the index after the string that starts at b[i].
 func stringEnd(b []byte, i int) int {
+	if quote := i + 1 + bytes.IndexByte(b[i+1:], '"'); b[quote-1] != '\\' { // as most are
+		return quote + 1
+	}
 	for i++; ; i++ {
 		switch b[i] {
 		case '"':

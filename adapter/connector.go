@@ -44,13 +44,14 @@ type ConnectorOptions struct {
 //
 // All errors are of type [*Error]; a service URL that is not allowed is a [*HostError] within.
 type Connector struct {
-	tokens  TokenSource
-	hosts   HostPolicy
-	http    *http.Client
-	timeout time.Duration
-	gcc     string
-	now     func() time.Time
-	log     *slog.Logger
+	tokens    TokenSource
+	hosts     HostPolicy
+	http      *http.Client
+	transport http.RoundTripper // of http
+	timeout   time.Duration
+	gcc       string
+	now       func() time.Time
+	log       *slog.Logger
 
 	members memberCache
 	lookups singleflight.Group
@@ -68,6 +69,9 @@ func NewConnector(o ConnectorOptions) (*Connector, error) {
 	c := &Connector{
 		tokens: o.Tokens, hosts: o.Hosts, http: clientWithoutRedirects(o.HTTP),
 		timeout: o.Timeout, gcc: o.GCCServiceURL, now: o.Now, log: o.Log,
+	}
+	if c.transport = c.http.Transport; c.transport == nil {
+		c.transport = http.DefaultTransport
 	}
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout
@@ -263,11 +267,9 @@ func checkID(op, what, id string) error {
 
 // idOf returns the id of a ResourceResponse, or "".
 func idOf(answer []byte) string {
-	var r struct {
-		ID json.RawMessage `json:"id"`
-	}
+	var r struct{ ID string }
 	if len(answer) == 0 || json.Unmarshal(answer, &r) != nil {
 		return ""
 	}
-	return textOf(r.ID)
+	return r.ID
 }

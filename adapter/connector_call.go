@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -28,7 +27,7 @@ type request struct {
 
 // call carries r out, with the two repeats that are always safe, and returns the answer's body.
 func (c *Connector) call(ctx context.Context, r request) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := within(ctx, c.timeout)
 	defer cancel()
 	address, err := c.address(r, r.serviceURL)
 	if err != nil {
@@ -127,13 +126,13 @@ func (c *Connector) do(ctx context.Context, r request, address, token string) ([
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req) // a client would look for redirects and cookies
 	if err != nil {
 		return nil, &Error{Op: r.op, Written: written.Load(), Err: safeCause(err)}
 	}
 	defer resp.Body.Close()
 	// Reading to the end lets the connection be used again. An answer that breaks off has said its status.
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := readAll(io.LimitReader(resp.Body, maxAnswer), min(resp.ContentLength, maxAnswer))
 	if resp.StatusCode/100 == 2 && (err != nil || !isPage(resp.Header, answer)) {
 		return answer, nil
 	}
@@ -146,8 +145,8 @@ func isPage(h http.Header, answer []byte) bool {
 	if len(answer) == 0 {
 		return false
 	}
-	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	return media == "text/html" || answer[0] == '<'
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return answer[0] == '<' || strings.EqualFold(strings.TrimSpace(media), "text/html")
 }
 
 // refused describes an answer that is not a success.

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -23,6 +24,14 @@ func clientWithoutRedirects(c *http.Client) *http.Client {
 	}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &own
+}
+
+// within returns a context that ends in d at the latest: ctx itself, when that ends before.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
 }
 
 // newTransport returns a transport for many parallel calls of few hosts.

@@ -58,7 +58,9 @@ type ClientOptions struct {
 // none of them repeats anything but a call that was answered 401, once, under a new token.
 type Client struct {
 	base         *url.URL
+	bot          *url.URL // of the Bot Integration API
 	http         *http.Client
+	transport    http.RoundTripper // of http
 	login        *login
 	timeout      time.Duration
 	messageToken string
@@ -85,7 +87,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	hc := httpClient(o.HTTP)
 	c := &Client{
 		base:         base,
+		bot:          base.JoinPath(botPath),
 		http:         hc,
+		transport:    hc.Transport,
 		timeout:      cmp.Or(o.Timeout, DefaultTimeout),
 		messageToken: o.MessageToken,
 		hashSecret:   []byte(o.HashSecret),
@@ -93,6 +97,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 		now:          o.Now,
 		log:          o.Log,
 		onReply:      o.OnReply,
+	}
+	if c.transport == nil {
+		c.transport = http.DefaultTransport
 	}
 	c.login = newLogin(newTokenEndpoint(&o, base, hc, c.timeout), o.Now, o.Log)
 	return c, nil
@@ -178,14 +185,13 @@ func httpClient(given *http.Client) *http.Client {
 		c = *given
 	} else {
 		c.Transport = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   5 * time.Second,
-			ResponseHeaderTimeout: time.Minute, // each call has its own, shorter limit; this one is for stray bugs
-			IdleConnTimeout:       90 * time.Second,
-			MaxIdleConns:          128,
-			MaxIdleConnsPerHost:   128, // there is one host only
-			ForceAttemptHTTP2:     true,
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout: 5 * time.Second,
+			IdleConnTimeout:     90 * time.Second,
+			MaxIdleConns:        128,
+			MaxIdleConnsPerHost: 128, // there is one host only
+			ForceAttemptHTTP2:   true,
 		}
 	}
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

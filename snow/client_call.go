@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -51,7 +52,7 @@ func (c *Client) exchange(ctx context.Context, k call) (answer, error) {
 	if k.file {
 		timeout = mediaTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := within(ctx, timeout)
 	defer cancel()
 	began := c.now()
 	access, err := c.login.token(ctx)
@@ -67,8 +68,18 @@ func (c *Client) exchange(ctx context.Context, k call) (answer, error) {
 			c.login.hopeless(k.file)
 		}
 	}
-	c.log.Debug("servicenow called", "op", k.op, "status", a.status, "took", c.now().Sub(began), "err", err)
+	if c.log.Enabled(ctx, slog.LevelDebug) {
+		c.log.Debug("servicenow called", "op", k.op, "status", a.status, "took", c.now().Sub(began), "err", err)
+	}
 	return a, err
+}
+
+// within returns a context that ends in d at the latest: ctx itself, when that ends before.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
 }
 
 // send makes one request.
@@ -97,7 +108,7 @@ func (c *Client) send(ctx context.Context, k call, access string) (answer, error
 	if k.bot {
 		c.authenticate(r.Header, k.body)
 	}
-	resp, err := c.http.Do(r)
+	resp, err := c.transport.RoundTrip(r) // a client would look for redirects and cookies
 	if err != nil {
 		return answer{}, &Error{Op: k.op, Written: written.Load(), Err: exchangeError(ctx, err)}
 	}
@@ -118,17 +129,25 @@ func (c *Client) send(ctx context.Context, k call, access string) (answer, error
 
 // readBody reads an answer, or of a longer one limit bytes at most. What it says of its length is believed only when that is too long.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	var b bytes.Buffer
-	switch n := resp.ContentLength; {
-	case n > limit && resp.StatusCode/100 == 2:
+	if resp.ContentLength > limit && resp.StatusCode/100 == 2 {
 		return nil, errTooLong
-	case n > 0:
-		b.Grow(int(min(n, limit)) + bytes.MinRead) // so that nothing is copied
 	}
-	_, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	if err == nil && int64(b.Len()) > limit {
+	data, err := readAll(io.LimitReader(resp.Body, limit+1), min(resp.ContentLength, limit))
+	if err == nil && int64(len(data)) > limit {
 		err = errTooLong
 	}
+	return data, err
+}
+
+// readAll reads r to its end, into a buffer of the size that it is said to have, so that nothing is copied. A negative size is not
+// known.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	if size < 0 {
+		return io.ReadAll(r)
+	}
+	var b bytes.Buffer
+	b.Grow(int(size) + bytes.MinRead)
+	_, err := b.ReadFrom(r)
 	return b.Bytes(), err
 }
 

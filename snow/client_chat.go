@@ -183,7 +183,7 @@ func (c *Client) post(ctx context.Context, op string, chat Chat, r botRequest) e
 	if err != nil {
 		return &Error{Op: op, Err: err}
 	}
-	a, err := c.exchange(ctx, call{op: op, method: http.MethodPost, url: c.base.JoinPath(botPath), body: body, bot: true})
+	a, err := c.exchange(ctx, call{op: op, method: http.MethodPost, url: c.bot, body: body, bot: true})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -25,8 +24,8 @@ var (
 const (
 	defaultReadTimeout = 10 * time.Second
 	defaultMaxBody     = 1 << 20
-	acceptLimit        = 10 * time.Second // for the commit; ServiceNow itself waits 5 s
-	unavailableFor     = "5"              // seconds
+	acceptLimit        = 4 * time.Second // for the commit; ServiceNow itself waits 5 s
+	unavailableFor     = "5"             // seconds
 )
 
 // WebhookOptions is what NewWebhook needs. Secrets and Accept are required.
@@ -141,7 +140,7 @@ func (h *webhook) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal
 	// It ends with the body, and the next request sets its own. The error says that there are no deadlines here, which
 	// NewWebhook tells.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.readTimeout))
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxBody))
+	raw, err := readAll(http.MaxBytesReader(w, r.Body, h.maxBody), r.ContentLength)
 	var large *http.MaxBytesError
 	var late interface{ Timeout() bool }
 	switch {
