@@ -79,13 +79,13 @@ func TestAllocationBudgets(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"decode", 34, func() { decoded(t) }},
+		{"decode", 33, func() { decoded(t) }},
 		{"encode", 6, func() {
 			if _, err := wire.MarshalJSON(); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"send", 62, sender(t)},
+		{"send", 53, sender(t)},
 	} {
 		if n := testing.AllocsPerRun(200, tt.do); n > tt.most {
 			t.Errorf("%s: %.0f allocations, want at most %.0f", tt.name, n, tt.most)

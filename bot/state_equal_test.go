@@ -2,6 +2,7 @@ package bot
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -64,7 +65,7 @@ var someSends = &sends{Last: 1}
 func eachField(v reflect.Value, path string, f func(path string, zero func(s *state)), places ...int) {
 	for i := range v.NumField() {
 		name := path + "." + v.Type().Field(i).Name
-		here := append(places[:len(places):len(places)], i)
+		here := slices.Concat(places, []int{i})
 		f(name, func(s *state) {
 			v := reflect.ValueOf(s).Elem()
 			for _, i := range here {

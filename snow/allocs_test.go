@@ -69,8 +69,8 @@ func TestAllocationBudgets(t *testing.T) {
 		most float64
 		do   func()
 	}{
-		{"decode an event", 99, func() { decodedEvent(t) }},
-		{"say", 80, sayer(t)},
+		{"decode an event", 96, func() { decodedEvent(t) }},
+		{"say", 63, sayer(t)},
 	} {
 		if n := testing.AllocsPerRun(200, tt.do); n > tt.most {
 			t.Errorf("%s: %.0f allocations, want at most %.0f", tt.name, n, tt.most)
