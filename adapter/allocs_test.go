@@ -85,7 +85,7 @@ func TestAllocationBudgets(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"send", 53, sender(t)},
+		{"send", 55, sender(t)},
 	} {
 		if n := testing.AllocsPerRun(200, tt.do); n > tt.most {
 			t.Errorf("%s: %.0f allocations, want at most %.0f", tt.name, n, tt.most)
