@@ -91,6 +91,7 @@ var cardEnded = map[EndReason]TextKey{
 	Failed:          TextCardEndedFailed,
 	TimedOut:        TextCardEndedTimedOut,
 	BotBlocked:      TextCardEndedBlocked,
+	Erased:          TextCardEndedErased,
 }
 
 // withButtons is a message of ours with buttons under it.

@@ -31,6 +31,7 @@ const (
 	Failed          EndReason = "failed"
 	TimedOut        EndReason = "timed out"
 	BotBlocked      EndReason = "bot blocked"
+	Erased          EndReason = "erased"
 )
 
 // A state is what the bot knows of one conversation. It is the record's Data, as JSON.
@@ -134,6 +135,8 @@ type ended struct {
 	ByEmployee bool `json:"byEmployee,omitempty"`
 	// Joined reports that there was an agent.
 	Joined bool `json:"joined,omitempty"`
+	// Untold is how many of the two people have not been told yet of an end that an erasure waits for.
+	Untold int `json:"untold,omitempty"`
 }
 
 // lateFor is how long events of an ended session are known as such.

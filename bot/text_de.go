@@ -23,6 +23,7 @@ var textsGerman = map[TextKey]string{
 	TextCardEndedFailed:      "Der Chat wurde wegen einer technischen Störung beendet.",
 	TextCardEndedTimedOut:    "Der Chat ist beendet, weil die Zeit abgelaufen ist.",
 	TextCardEndedBlocked:     "Der Chat wurde beendet, weil der Bot entfernt wurde.",
+	TextCardEndedErased:      "Der Chat wurde beendet, weil seine Daten gelöscht wurden.",
 
 	TextButtonCancel:       "Abbrechen",
 	TextButtonEnd:          "Chat beenden",
@@ -41,6 +42,7 @@ var textsGerman = map[TextKey]string{
 	TextNoticeFailed:              "Wegen einer technischen Störung wurde der Chat beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeTimedOut:            "Es kam lange keine Nachricht, daher wurde der Chat beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeTooLong:             "Der Chat hat die maximale Dauer erreicht und wurde beendet. Sie sprechen wieder mit dem Bot.",
+	TextNoticeErased:              "Die Daten dieses Chats wurden von der Administration gelöscht, daher wurde er beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeNoCallback:          "Der Service Desk hat nicht geantwortet, daher wurde Ihre Anfrage beendet. Sie sprechen wieder mit dem Bot.",
 	TextNoticeIdleWarning:         "Sind Sie noch da? Ohne eine Nachricht wird der Chat in etwa {minutes} Min. geschlossen.",
 	TextNoticeOutage:              "Der Service Desk ist gerade nicht erreichbar. Ich versuche es weiter und gebe weiter, was Sie schreiben.",

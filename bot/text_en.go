@@ -23,6 +23,7 @@ var textsEnglish = map[TextKey]string{
 	TextCardEndedFailed:      "The chat ended because of a technical problem.",
 	TextCardEndedTimedOut:    "The chat ended because its time was up.",
 	TextCardEndedBlocked:     "The chat ended because the bot was removed.",
+	TextCardEndedErased:      "The chat ended because its data was deleted.",
 
 	TextButtonCancel:       "Cancel",
 	TextButtonEnd:          "End chat",
@@ -41,6 +42,7 @@ var textsEnglish = map[TextKey]string{
 	TextNoticeFailed:              "Because of a technical problem the chat has ended. You are talking to the bot again.",
 	TextNoticeTimedOut:            "Nothing happened for a long time, so the chat has ended. You are talking to the bot again.",
 	TextNoticeTooLong:             "This chat has reached its longest time and has ended. You are talking to the bot again.",
+	TextNoticeErased:              "An administrator deleted the data of this chat, so it has ended. You are talking to the bot again.",
 	TextNoticeNoCallback:          "The service desk did not answer, so your request has ended. You are talking to the bot again.",
 	TextNoticeIdleWarning:         "Are you still there? If you don't write, the chat will close in about {minutes} min.",
 	TextNoticeOutage:              "The service desk can't be reached right now. I'll keep trying, and will pass on what you write.",

@@ -23,6 +23,7 @@ var textsSpanish = map[TextKey]string{
 	TextCardEndedFailed:      "El chat terminó por un problema técnico.",
 	TextCardEndedTimedOut:    "El chat terminó porque se acabó el tiempo.",
 	TextCardEndedBlocked:     "El chat terminó porque se quitó el bot.",
+	TextCardEndedErased:      "El chat terminó porque se borraron sus datos.",
 
 	TextButtonCancel:       "Cancelar",
 	TextButtonEnd:          "Terminar chat",
@@ -41,6 +42,7 @@ var textsSpanish = map[TextKey]string{
 	TextNoticeFailed:              "El chat ha terminado por un problema técnico. Vuelves a hablar con el bot.",
 	TextNoticeTimedOut:            "No hubo actividad durante mucho tiempo y el chat ha terminado. Vuelves a hablar con el bot.",
 	TextNoticeTooLong:             "El chat alcanzó su duración máxima y ha terminado. Vuelves a hablar con el bot.",
+	TextNoticeErased:              "Un administrador borró los datos de este chat, por lo que ha terminado. Vuelves a hablar con el bot.",
 	TextNoticeNoCallback:          "El servicio de ayuda no respondió, así que tu solicitud ha terminado. Vuelves a hablar con el bot.",
 	TextNoticeIdleWarning:         "¿Sigues ahí? Si no escribes, el chat se cerrará en unos {minutes} min.",
 	TextNoticeOutage:              "Ahora no se puede contactar con el servicio de ayuda. Seguiré intentándolo y pasaré lo que escribas.",

@@ -23,6 +23,7 @@ var textsFrench = map[TextKey]string{
 	TextCardEndedFailed:      "Le chat s'est terminé à cause d'un problème technique.",
 	TextCardEndedTimedOut:    "Le chat est terminé, car le temps est écoulé.",
 	TextCardEndedBlocked:     "Le chat s'est terminé, car le bot a été retiré.",
+	TextCardEndedErased:      "Le chat s'est terminé, car ses données ont été supprimées.",
 
 	TextButtonCancel:       "Annuler",
 	TextButtonEnd:          "Terminer le chat",
@@ -41,6 +42,7 @@ var textsFrench = map[TextKey]string{
 	TextNoticeFailed:              "Le chat est terminé à cause d'un problème technique. Vous parlez de nouveau avec le bot.",
 	TextNoticeTimedOut:            "Il n'y a pas eu de message depuis longtemps, le chat est donc terminé. Vous parlez de nouveau avec le bot.",
 	TextNoticeTooLong:             "Le chat a atteint sa durée maximale et est terminé. Vous parlez de nouveau avec le bot.",
+	TextNoticeErased:              "Un administrateur a supprimé les données de ce chat, il est donc terminé. Vous parlez de nouveau avec le bot.",
 	TextNoticeNoCallback:          "Le service d'assistance n'a pas répondu, votre demande est donc terminée. Vous parlez de nouveau avec le bot.",
 	TextNoticeIdleWarning:         "Êtes-vous toujours là ? Sans message, le chat se fermera dans environ {minutes} min.",
 	TextNoticeOutage:              "Le service d'assistance est injoignable pour le moment. Je continue d'essayer et je transmettrai ce que vous écrivez.",

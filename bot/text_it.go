@@ -23,6 +23,7 @@ var textsItalian = map[TextKey]string{
 	TextCardEndedFailed:      "La chat è terminata per un problema tecnico.",
 	TextCardEndedTimedOut:    "La chat è terminata perché il tempo è scaduto.",
 	TextCardEndedBlocked:     "La chat è terminata perché il bot è stato rimosso.",
+	TextCardEndedErased:      "La chat è terminata perché i suoi dati sono stati cancellati.",
 
 	TextButtonCancel:       "Annulla",
 	TextButtonEnd:          "Termina chat",
@@ -41,6 +42,7 @@ var textsItalian = map[TextKey]string{
 	TextNoticeFailed:              "La chat è terminata per un problema tecnico. Ora parli di nuovo con il bot.",
 	TextNoticeTimedOut:            "Non ci sono stati messaggi per molto tempo e la chat è terminata. Ora parli di nuovo con il bot.",
 	TextNoticeTooLong:             "La chat ha raggiunto la durata massima ed è terminata. Ora parli di nuovo con il bot.",
+	TextNoticeErased:              "Un amministratore ha cancellato i dati di questa chat, che quindi è terminata. Ora parli di nuovo con il bot.",
 	TextNoticeNoCallback:          "Il servizio di assistenza non ha risposto, quindi la richiesta è terminata. Ora parli di nuovo con il bot.",
 	TextNoticeIdleWarning:         "Ci sei ancora? Senza messaggi la chat si chiude tra circa {minutes} min.",
 	TextNoticeOutage:              "Il servizio di assistenza non è raggiungibile al momento. Continuerò a provare e inoltrerò quello che scrivi.",

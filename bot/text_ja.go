@@ -23,6 +23,7 @@ var textsJapanese = map[TextKey]string{
 	TextCardEndedFailed:      "技術的な問題のため、チャットを終了しました。",
 	TextCardEndedTimedOut:    "時間切れのため、チャットを終了しました。",
 	TextCardEndedBlocked:     "ボットが削除されたため、チャットを終了しました。",
+	TextCardEndedErased:      "データが削除されたため、チャットを終了しました。",
 
 	TextButtonCancel:       "キャンセル",
 	TextButtonEnd:          "チャット終了",
@@ -41,6 +42,7 @@ var textsJapanese = map[TextKey]string{
 	TextNoticeFailed:              "技術的な問題のため、チャットを終了しました。ここからはボットがお答えします。",
 	TextNoticeTimedOut:            "長い間動きがなかったため、チャットを終了しました。ここからはボットがお答えします。",
 	TextNoticeTooLong:             "チャットが最長時間に達したため、終了しました。ここからはボットがお答えします。",
+	TextNoticeErased:              "管理者がこのチャットのデータを削除したため、終了しました。ここからはボットがお答えします。",
 	TextNoticeNoCallback:          "サービスデスクから応答がないため、呼び出しを終了しました。ここからはボットがお答えします。",
 	TextNoticeIdleWarning:         "まだいらっしゃいますか？ メッセージがない場合、約 {minutes} 分後にチャットを閉じます。",
 	TextNoticeOutage:              "ただいまサービスデスクにつながりません。再試行を続け、お書きになった内容をお届けします。",

@@ -30,6 +30,7 @@ const (
 	TextCardEndedFailed           TextKey = "cardEndedFailed"
 	TextCardEndedTimedOut         TextKey = "cardEndedTimedOut"
 	TextCardEndedBlocked          TextKey = "cardEndedBlocked"
+	TextCardEndedErased           TextKey = "cardEndedErased"
 	TextButtonCancel              TextKey = "buttonCancel"
 	TextButtonEnd                 TextKey = "buttonEnd"
 	TextButtonSendAgain           TextKey = "buttonSendAgain"
@@ -46,6 +47,7 @@ const (
 	TextNoticeFailed              TextKey = "noticeFailed"
 	TextNoticeTimedOut            TextKey = "noticeTimedOut"
 	TextNoticeTooLong             TextKey = "noticeTooLong"     // the longest session is over
+	TextNoticeErased              TextKey = "noticeErased"      // an admin erases the conversation
 	TextNoticeNoCallback          TextKey = "noticeNoCallback"  // ServiceNow took the request and then stayed silent
 	TextNoticeIdleWarning         TextKey = "noticeIdleWarning" // {minutes}, a number
 	TextNoticeOutage              TextKey = "noticeOutage"

@@ -23,6 +23,7 @@ var textsDutch = map[TextKey]string{
 	TextCardEndedFailed:      "De chat is beëindigd door een technisch probleem.",
 	TextCardEndedTimedOut:    "De chat is beëindigd omdat de tijd om was.",
 	TextCardEndedBlocked:     "De chat is beëindigd omdat de bot is verwijderd.",
+	TextCardEndedErased:      "De chat is beëindigd omdat de gegevens ervan zijn gewist.",
 
 	TextButtonCancel:       "Annuleren",
 	TextButtonEnd:          "Chat beëindigen",
@@ -41,6 +42,7 @@ var textsDutch = map[TextKey]string{
 	TextNoticeFailed:              "Door een technisch probleem is de chat beëindigd. Je praat weer met de bot.",
 	TextNoticeTimedOut:            "Er is lang niets geschreven, daarom is de chat beëindigd. Je praat weer met de bot.",
 	TextNoticeTooLong:             "De chat heeft de maximale duur bereikt en is beëindigd. Je praat weer met de bot.",
+	TextNoticeErased:              "Een beheerder heeft de gegevens van deze chat gewist; daarom is hij beëindigd. Je praat weer met de bot.",
 	TextNoticeNoCallback:          "De servicedesk gaf geen antwoord, daarom is je aanvraag beëindigd. Je praat weer met de bot.",
 	TextNoticeIdleWarning:         "Ben je er nog? Zonder bericht sluit de chat over ongeveer {minutes} min.",
 	TextNoticeOutage:              "De servicedesk is nu niet bereikbaar. Ik blijf het proberen en geef door wat je schrijft.",

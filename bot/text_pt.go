@@ -23,6 +23,7 @@ var textsPortuguese = map[TextKey]string{
 	TextCardEndedFailed:      "O chat foi encerrado por um problema técnico.",
 	TextCardEndedTimedOut:    "O chat foi encerrado porque o tempo acabou.",
 	TextCardEndedBlocked:     "O chat foi encerrado porque o bot foi removido.",
+	TextCardEndedErased:      "O chat foi encerrado porque os seus dados foram apagados.",
 
 	TextButtonCancel:       "Cancelar",
 	TextButtonEnd:          "Encerrar chat",
@@ -41,6 +42,7 @@ var textsPortuguese = map[TextKey]string{
 	TextNoticeFailed:              "O chat foi encerrado por um problema técnico. Você está falando com o bot de novo.",
 	TextNoticeTimedOut:            "Não houve mensagens por muito tempo e o chat foi encerrado. Você está falando com o bot de novo.",
 	TextNoticeTooLong:             "O chat atingiu a duração máxima e foi encerrado. Você está falando com o bot de novo.",
+	TextNoticeErased:              "Um administrador apagou os dados deste chat, por isso ele foi encerrado. Você está falando com o bot de novo.",
 	TextNoticeNoCallback:          "A central de serviços não respondeu, por isso o seu pedido foi encerrado. Você está falando com o bot de novo.",
 	TextNoticeIdleWarning:         "Você ainda está aí? Sem mensagens, o chat fecha em cerca de {minutes} min.",
 	TextNoticeOutage:              "A central de serviços não está acessível agora. Vou continuar tentando e passo adiante o que você escrever.",

@@ -69,7 +69,7 @@ func TestEndNoticesSayEnded(t *testing.T) {
 	t.Parallel()
 	ends := []bot.TextKey{
 		bot.TextNoticeEndedByAgent, bot.TextNoticeEndedByEmployee, bot.TextNoticeCancelled, bot.TextNoticeNoAgents,
-		bot.TextNoticeFailed, bot.TextNoticeTimedOut, bot.TextNoticeTooLong, bot.TextNoticeNoCallback,
+		bot.TextNoticeFailed, bot.TextNoticeTimedOut, bot.TextNoticeTooLong, bot.TextNoticeNoCallback, bot.TextNoticeErased,
 	}
 	for _, name := range bot.TextKeys() {
 		if strings.HasPrefix(name, "cardEnded") {

@@ -33,6 +33,7 @@ func (e *sentEvent) apply(c *change) {
 		outageOverEvent{}.apply(c)
 	}
 	c.leaves(e.to)
+	c.parts(e.delivery)
 	id := e.delivery.Session
 	switch {
 	case e.delivery.Kind == kindCard:
@@ -159,6 +160,7 @@ func (e *failedEvent) raw() []byte { return e.delivery.Body }
 func (e *failedEvent) apply(c *change) {
 	c.count("given up", string(e.why))
 	c.leaves(e.to)
+	c.parts(e.delivery)
 	if e.delivery.ID == c.state.Stuck {
 		c.state.Stuck = ""
 	}

@@ -29,7 +29,9 @@ const adminLimit = 10 * time.Second
 // adminRoutes adds the admin API and the console to the router of the admin listener. Without a token there is neither.
 func adminRoutes(r *mux.Router, sv *service, token string) {
 	if token = strings.TrimSpace(token); token != "" {
-		r.PathPrefix(adminPath + "/").Handler(guarded(token, newAdminAPI(sv.store.Store, sv.log), sv.log))
+		api := newAdminAPI(sv.store.Store, sv.log)
+		api.endSessions = sv.bot.EndSessions
+		r.PathPrefix(adminPath + "/").Handler(guarded(token, api, sv.log))
 		consoleRoutes(r)
 	}
 }
@@ -59,6 +61,8 @@ type adminAPI struct {
 	store  store.Store
 	log    *slog.Logger
 	router *mux.Router
+	// endSessions ends the live sessions of a person; nil without a service that could tell anybody of it.
+	endSessions func(ctx context.Context, person string) error
 }
 
 func newAdminAPI(st store.Store, log *slog.Logger) *adminAPI {
@@ -99,6 +103,8 @@ const (
 	codeNotFound     = "not_found"
 	codeSessionOver  = "session_over"
 	codeNotRetryable = "not_retryable"
+	codeSessionLive  = "session_live"
+	codeNotTold      = "not_told"
 	codeUnavailable  = "unavailable"
 )
 

@@ -38,9 +38,9 @@ type erasedView struct {
 	Erased int `json:"erased"`
 }
 
-// person reads whom a request is about.
-func (a *adminAPI) person(r *http.Request) (string, error) {
-	q, err := parameters(r, "tenant", "user")
+// person reads whom a request is about, which may have more parameters.
+func (a *adminAPI) person(r *http.Request, more ...string) (string, error) {
+	q, err := parameters(r, append(more, "tenant", "user")...)
 	if err != nil {
 		return "", err
 	}
@@ -98,10 +98,18 @@ func asJSON(b []byte) json.RawMessage {
 	return s
 }
 
+// erasePatience is how long one request to erase waits until the people of a live chat have been told of its end.
+const erasePatience = 5 * time.Second
+
 func (a *adminAPI) erasePerson(ctx context.Context, r *http.Request) (any, error) {
-	person, err := a.person(r)
+	person, err := a.person(r, "now")
 	if err != nil {
 		return nil, err
+	}
+	if r.URL.Query().Get("now") != "true" {
+		if err := a.part(ctx, person); err != nil {
+			return nil, err
+		}
 	}
 	n, err := a.store.Erase(ctx, person)
 	if err != nil {
@@ -109,6 +117,31 @@ func (a *adminAPI) erasePerson(ctx context.Context, r *http.Request) (any, error
 	}
 	a.log.Info("admin API: a person's data was erased", "conversations", n)
 	return erasedView{n}, nil
+}
+
+// part ends the chats of somebody who is to be erased, or refuses to break them off: the agent would go on writing to nobody.
+func (a *adminAPI) part(ctx context.Context, person string) error {
+	if a.endSessions == nil {
+		return a.store.Export(ctx, person, func(rec store.Record, _ []store.Line) error {
+			if rec.Status == "" {
+				return nil
+			}
+			return &problem{
+				http.StatusConflict, codeSessionLive,
+				"a chat with an agent is on: start the service, so that it can be ended properly, and repeat this; or say --now to break it off",
+			}
+		})
+	}
+	limit, cancel := context.WithTimeout(ctx, erasePatience)
+	defer cancel()
+	err := a.endSessions(limit, person)
+	if errors.Is(err, bot.ErrNotTold) {
+		return &problem{
+			http.StatusConflict, codeNotTold,
+			"a chat with an agent was ended, and not everybody could be told of it yet (see snowbot sessions and doctor): repeat this in a while, or say --now to erase at once",
+		}
+	}
+	return err
 }
 
 // rekeySpan is how long one request seals.

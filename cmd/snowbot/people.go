@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
+	"time"
 )
 
 // personChoice says whom a command is about.
@@ -37,11 +39,15 @@ func (c *exportCommand) Run() error {
 	})
 }
 
+// eraseLimit is how long erase tries until the people of a live chat have been told of its end.
+const eraseLimit = 30 * time.Second
+
 // eraseCommand removes what is kept of a person.
 type eraseCommand struct {
 	storeSettings
 	personChoice
 	Yes bool `help:"Yes, it cannot be had back."`
+	Now bool `help:"Break off a live chat, without the agent being told of its end."`
 }
 
 // Validate is called before anything is done.
@@ -50,7 +56,7 @@ func (c *eraseCommand) Validate() error {
 		return err
 	}
 	if !c.Yes {
-		return errors.New("what is erased cannot be had back, and a live session is broken off; look at it with export, and then say --yes")
+		return errors.New("what is erased cannot be had back, and a live chat with an agent is ended; look at it with export, and then say --yes")
 	}
 	return nil
 }
@@ -58,9 +64,18 @@ func (c *eraseCommand) Validate() error {
 // Run erases.
 func (c *eraseCommand) Run() error {
 	return c.with(func(ctx context.Context, client *adminClient) error {
+		q := personQuery(c.Tenant, c.User)
+		q.Set("now", strconv.FormatBool(c.Now))
 		var v erasedView
-		if err := client.call(ctx, http.MethodDelete, "/people", personQuery(c.Tenant, c.User), &v); err != nil {
-			return err
+		for until := time.Now().Add(eraseLimit); ; {
+			err := client.call(ctx, http.MethodDelete, "/people", q, &v)
+			if p := (*problem)(nil); errors.As(err, &p) && p.Code == codeNotTold && time.Now().Before(until) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			break
 		}
 		fmt.Printf("erased: %d conversations\n", v.Erased)
 		return nil

@@ -17,7 +17,7 @@ func (r *rig) person(args ...string) []string {
 func TestPersonIsExportedAndErased(t *testing.T) {
 	t.Parallel()
 	r := newAdminRig(t)
-	r.connect()
+	c := r.connect()
 	for _, running := range []bool{true, false} {
 		if !running {
 			r.kill()
@@ -31,6 +31,9 @@ func TestPersonIsExportedAndErased(t *testing.T) {
 			t.Errorf("export, with the service running %t: %+v", running, page)
 		}
 	}
+	if _, stderr, code := r.command(nil, r.person("erase", "--yes")...); code == 0 || !strings.Contains(stderr, "start the service") {
+		t.Errorf("erase of a live chat without a service: exit %d\n%s", code, stderr)
+	}
 	r.start()
 	if _, stderr, code := r.command(nil, r.person("erase")...); code == 0 || !strings.Contains(stderr, "--yes") {
 		t.Errorf("erase without --yes: exit %d\n%s", code, stderr)
@@ -41,11 +44,25 @@ func TestPersonIsExportedAndErased(t *testing.T) {
 	if out := r.does(r.person("erase", "--yes")...); !strings.Contains(out, "erased: 1 ") {
 		t.Errorf("erase: %s", out)
 	}
+	if got, err := r.snow.Chat(c.ID); err != nil || got.State != snowtest.StateEnded {
+		t.Errorf("the agent's chat is %s after the employee was erased, %v", got.State, err)
+	}
+	r.sees("An administrator deleted the data of this chat, so it has ended.")
 	if out := r.does(r.person("export")...); !strings.Contains(out, `"conversations": []`) {
 		t.Errorf("export after erase: %s", out)
 	}
 	if strings.Contains(r.logs.String(), r.mia.AADObjectID) {
 		t.Error("the log names the person")
+	}
+}
+
+func TestALiveChatCanBeBrokenOffToErase(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	r.connect()
+	r.kill()
+	if out := r.does(r.person("erase", "--yes", "--now")...); !strings.Contains(out, "erased: 1 ") {
+		t.Errorf("erase: %s", out)
 	}
 }
 

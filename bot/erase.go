@@ -1,0 +1,73 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"snowbot/store"
+)
+
+// ErrNotTold means that a session was ended, and that not both people have been told yet.
+var ErrNotTold = errors.New("not everybody has been told of the end of a chat")
+
+// erasePause is between two looks whether both have been told.
+const erasePause = 100 * time.Millisecond
+
+// EndSessions ends the live sessions of all conversations that hold words of a person (see [Person]), and returns when both sides
+// have been told, or have been given up: [store.Store.Erase] would erase with a conversation what tells them. When ctx ends before,
+// the error is [ErrNotTold], and another call waits on. It needs a bot that runs, here or in another replica.
+func (b *Bot) EndSessions(ctx context.Context, person string) error {
+	for {
+		var live []string
+		told := true
+		err := b.store.Export(ctx, person, func(r store.Record, _ []store.Line) error {
+			s, err := decodeState(&r)
+			if err != nil {
+				return err
+			}
+			if s.Session != nil {
+				live = append(live, r.ID)
+			}
+			told = told && !slices.ContainsFunc(s.Past, func(p ended) bool { return p.Untold > 0 })
+			return nil
+		})
+		for _, conversation := range live {
+			if err == nil {
+				err = b.apply(ctx, conversation, nil, erasureEvent{})
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ErrNotTold
+		case err != nil:
+			return fmt.Errorf("end sessions: %w", err)
+		case told && len(live) == 0:
+			return nil
+		}
+		pause(ctx, erasePause)
+	}
+}
+
+// An erasureEvent says that the conversation is about to be erased.
+type erasureEvent struct{}
+
+func (erasureEvent) raw() []byte { return nil }
+
+func (erasureEvent) apply(c *change) {
+	s := c.state.Session
+	if s == nil {
+		return
+	}
+	c.end(ending{reason: Erased, text: c.texts().Say(TextNoticeErased), tell: true})
+	c.state.past(s.ID).Untold = 2
+}
+
+// parts notes that a delivery leaves its lane, if it is one that tells of an end.
+func (c *change) parts(d store.Delivery) {
+	if p := c.state.past(d.Session); d.Kind == kindEnd && p != nil && p.Untold > 0 {
+		p.Untold--
+	}
+}
