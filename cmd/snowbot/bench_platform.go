@@ -15,6 +15,9 @@ import (
 	"snowbot/snow/snowtest"
 )
 
+// peerPatience is how long a platform waits for the service, as Teams does.
+const peerPatience = 15 * time.Second
+
 // teamsPlatform is Teams with the employees.
 type teamsPlatform struct {
 	channel *adaptertest.Channel
@@ -23,7 +26,7 @@ type teamsPlatform struct {
 }
 
 func newTeamsPlatform(seen *arrivals) (*teamsPlatform, error) {
-	c, err := adaptertest.New(adaptertest.Options{KeepLast: 4, LogSize: 1})
+	c, err := adaptertest.New(adaptertest.Options{KeepLast: 4, LogSize: 1, HTTP: newPlainClient(peerPatience)})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ type serviceNowPlatform struct {
 }
 
 func newServiceNowPlatform(seen *arrivals) (*serviceNowPlatform, error) {
-	i, err := snowtest.New(snowtest.Options{KeepLast: 16, AgentNames: true, Heard: seen.take})
+	i, err := snowtest.New(snowtest.Options{KeepLast: 16, AgentNames: true, Heard: seen.take, HTTP: newPlainClient(peerPatience)})
 	if err != nil {
 		return nil, err
 	}
