@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -21,6 +22,7 @@ type peerOrder struct {
 	Secret string // of the webhook
 	Chats  int
 	Silent bool // no agent is asked for
+	Procs  int  // how many of its goroutines may run at once; 0 leaves it as it is
 	Load   loadPlan
 }
 
@@ -171,6 +173,7 @@ type peerWork struct {
 func (w *peerWork) do(ctx context.Context, o peerOrder) (r peerReply, err error) {
 	switch o.Do {
 	case "open":
+		runtime.GOMAXPROCS(o.Procs)
 		return r, w.open(ctx, o)
 	case "await":
 		return r, w.await(ctx, o.Chats)
