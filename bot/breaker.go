@@ -3,6 +3,7 @@ package bot
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,12 @@ type host struct {
 	probing atomic.Bool
 	down    atomic.Bool // since it opened, until a probe succeeds
 	well    atomic.Bool // the last call succeeded
+
+	// restsUntil is until when the host wishes to be left alone by all, in Unix nanoseconds. It is zero again after a call that
+	// was answered otherwise; until then trying is the one call that finds out.
+	restsUntil atomic.Int64
+	trying     atomic.Bool
+
 	share   replicas
 	news    chan struct{} // down or well may have changed
 }
@@ -73,7 +80,19 @@ func (h *host) tell() {
 
 // ask asks to make a call. Either report has to be told what came of it, or the answer may be another one after wait.
 func (h *host) ask() (report func(error), wait time.Duration) {
+	rest := h.restsUntil.Load()
+	if rest != 0 {
+		if wait := time.Until(time.Unix(0, rest)); wait > 0 {
+			return nil, wait + time.Millisecond
+		}
+		if h.trying.Swap(true) {
+			return nil, time.Second // or less, when that call is over
+		}
+	}
 	done, err := h.breaker.Allow()
+	if err != nil && rest != 0 {
+		h.trying.Store(false)
+	}
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState):
 		return nil, max(time.Until(time.Unix(0, h.opened.Load()).Add(breakerProbe)), 0) + time.Millisecond
@@ -89,6 +108,12 @@ func (h *host) ask() (report func(error), wait time.Duration) {
 			h.probing.Store(false)
 		}
 		done(err)
+		if rest != 0 {
+			if !errors.Is(err, errNoCall) {
+				h.restsUntil.CompareAndSwap(rest, 0) // unless it was answered so again
+			}
+			h.trying.Store(false)
+		}
 		switch {
 		case errors.Is(err, errNoCall):
 		case err != nil:
@@ -98,6 +123,26 @@ func (h *host) ask() (report func(error), wait time.Duration) {
 		}
 	}, 0
 }
+
+// restLeast is how long a host is left alone that does not say for how long it wishes to be.
+const restLeast = time.Second
+
+// chatOps are the calls of the one interface of ServiceNow that chats need. A limit of another one, of tickets say, is none of theirs.
+var chatOps = []string{"agent", "message", "end", "typing", "report"}
+
+// heed notes that a call was answered by a wish to be left alone that is meant for all, and reports whether that is news. It is
+// called before report.
+func (h *host) heed(err error) (asked time.Duration, news bool) {
+	var se *snow.Error
+	if !errors.As(err, &se) || se.StatusCode != http.StatusTooManyRequests || !slices.Contains(chatOps, se.Op) {
+		return 0, false
+	}
+	asked = min(max(se.RetryAfter, restLeast), mostWait)
+	return asked, h.restsUntil.Swap(time.Now().Add(asked).UnixNano()) == 0
+}
+
+// away reports whether what waits for the host does so because it is out of reach, or wishes to be left alone.
+func (h *host) away() bool { return h.down.Load() || h.restsUntil.Load() != 0 }
 
 // out reports whether the host cannot be reached, as far as is known. While nobody has tried for a
 // while, that is not known: the next call is the probe.

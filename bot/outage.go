@@ -98,7 +98,9 @@ func (b *Bot) probe(ctx context.Context, h *host) bool {
 	result := errNoCall
 	defer func() { report(result) }()
 	// That nobody types is no news to anyone, and needs everything that words would need.
-	err = health(b.snow.Typing(ctx, chat, requestID(chat.SessionID, "probe"), false), true)
+	err = b.snow.Typing(ctx, chat, requestID(chat.SessionID, "probe"), false)
+	b.heed(h, err)
+	err = health(err, true)
 	if ctx.Err() != nil {
 		err = errNoCall // we are stopping, or were too slow to say
 	}

@@ -1,0 +1,79 @@
+package bot_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"snowbot/adapter"
+	"snowbot/bot"
+	"snowbot/snow"
+)
+
+// A limit of the instance is one for all chats: whoever runs into it finds out for the others.
+func TestWhenServiceNowLimitsUsOneCallFindsOut(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		const chats = 40
+		name := func(i int) string { return fmt.Sprintf("chat%d", i) }
+		for i := range chats {
+			e.connect(name(i))
+		}
+		calls := func() int { return len(e.snow.done()) }
+		e.snow.failing(func(op string) error {
+			return &snow.Error{Op: op, StatusCode: 429, RetryAfter: time.Minute, Written: true}
+		})
+		e.says(name(0), "first")
+		e.passes(time.Second)
+		before := calls()
+		for i := range chats {
+			e.says(name(i), "hello")
+		}
+		e.does(name(1), &adapter.Activity{Type: adapter.TypeTyping})
+		e.passes(50 * time.Second)
+		if n := calls() - before; n != 0 {
+			t.Errorf("%d calls while ServiceNow wished to be left alone", n)
+		}
+		for i := range chats {
+			if n := len(e.teams.tried(name(i), "can't be reached")); n != 1 {
+				t.Errorf("%s was told %d times that it takes a while, want once", name(i), n)
+			}
+		}
+		e.passes(40 * time.Second)
+		if n := calls() - before; n != 1 {
+			t.Errorf("%d calls to find out that it still does, want one", n)
+		}
+		e.snow.failing(nil)
+		e.passes(80 * time.Second)
+		heard := map[string]int{}
+		for _, c := range e.snow.done()[before:] {
+			heard[c]++
+		}
+		if heard["message hello"] < chats {
+			t.Errorf("%d words of %d arrived afterwards", heard["message hello"], chats)
+		}
+	})
+}
+
+// Tickets are made by another interface, with limits of its own.
+func TestALimitOfTicketsIsNoneOfWords(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		e.connect("talks")
+		e.snow.failing(func(op string) error {
+			if op == "incident" {
+				return &snow.Error{Op: op, StatusCode: 429, RetryAfter: time.Minute, Written: true}
+			}
+			return nil
+		})
+		e.says("chat", "agent please")
+		e.passes(time.Second)
+		e.post(e.snow.sessionOf("chat"), snow.Event{Completed: true})
+		e.passes(time.Second)
+		e.presses("chat", "ticket")
+		e.passes(time.Second)
+		e.says("talks", "hello")
+		e.passes(time.Second)
+		if got := e.snow.done(); got[len(got)-1] != "message hello" {
+			t.Errorf("the instance was sent %q, want the words last", got)
+		}
+	})
+}
