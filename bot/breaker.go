@@ -39,8 +39,8 @@ type host struct {
 	restsUntil atomic.Int64
 	trying     atomic.Bool
 
-	share   replicas
-	news    chan struct{} // down or well may have changed
+	share replicas
+	news  chan struct{} // down or well may have changed
 }
 
 func newHost(name string) *host {
