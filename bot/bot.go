@@ -95,6 +95,7 @@ type Bot struct {
 	hosts   hosts
 	room    *room
 	states  stateCache
+	people  recent[userOf, string]
 	mender  *mender
 
 	toAgent, toEmployee, reading *slots // of files in memory
@@ -241,8 +242,22 @@ func (b *Bot) describe(a *adapter.Activity) *employeeEvent {
 	if a.Type == adapter.TypeMessage && ev.press == nil {
 		ev.command = DetectCommand(ev.text)
 	}
-	ev.live = Person(b.store, ev.ref.TenantID, firstOf(ev.ref.UserAADID, ev.ref.UserID))
+	ev.live = b.person(ev.ref.TenantID, firstOf(ev.ref.UserAADID, ev.ref.UserID))
 	return ev
+}
+
+// A userOf names a user of a tenant.
+type userOf struct{ tenant, id string }
+
+// person is [Person], which makes an HMAC, and of the same few again and again.
+func (b *Bot) person(tenant, user string) string {
+	u := userOf{tenant, user}
+	masked, ok := b.people.get(u)
+	if !ok {
+		masked = Person(b.store, tenant, user)
+		b.people.put(u, masked)
+	}
+	return masked
 }
 
 // clientLocale is the language of the employee's client, which is said even where the activity has none of its own.

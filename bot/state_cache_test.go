@@ -45,12 +45,12 @@ func TestStateCacheBelievesNothingButTheRecord(t *testing.T) {
 func TestStateCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	c := &stateCache{}
-	for i := range 3 * statesKept {
+	for i := range 3 * recentMost {
 		c.put(fmt.Sprint("chat", i), nil, &state{})
 		c.last("chat0") // is in use
 	}
-	if n := len(c.young) + len(c.old); n > statesKept {
-		t.Errorf("%d states are remembered, want at most %d", n, statesKept)
+	if n := len(c.known.young) + len(c.known.old); n > recentMost {
+		t.Errorf("%d states are remembered, want at most %d", n, recentMost)
 	}
 	if c.last("chat0") == nil {
 		t.Error("a state in use was forgotten")

@@ -73,6 +73,7 @@ type Catalogue struct {
 	tags    []language.Tag
 	texts   []*Texts
 	matcher language.Matcher
+	known   recent[string, *Texts] // by locale
 }
 
 // NewCatalogue returns the built-in sentences with overrides, which are keyed by language code and
@@ -110,6 +111,15 @@ func (c *Catalogue) For(locale string) *Texts {
 	if len(locale) > 35 { // the longest tag that RFC 5646 wants to be supported
 		return c.texts[0]
 	}
+	t, ok := c.known.get(locale)
+	if !ok {
+		t = c.match(locale)
+		c.known.put(locale, t)
+	}
+	return t
+}
+
+func (c *Catalogue) match(locale string) *Texts {
 	tag, err := language.Parse(locale)
 	if err != nil {
 		return c.texts[0]
