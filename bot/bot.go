@@ -336,7 +336,7 @@ func (b *Bot) accept(ctx context.Context, conversation, session string, p *snow.
 		rest.Items = p.Items[maxItems:]
 		return b.accept(ctx, conversation, session, &rest, readBack)
 	}
-	whole := digest(p.Raw)
+	whole := "" // a name for all of it, once it is needed
 	ids := make([]store.EventID, 0, len(p.Items)+1)
 	quiet := !p.Completed && !p.TakeControl && p.Status == "" // nothing but what the items say
 	for _, it := range p.Items {
@@ -349,6 +349,9 @@ func (b *Bot) accept(ctx context.Context, conversation, session string, p *snow.
 		}
 		id := store.EventID{Name: "servicenow/" + session + "/" + it.ID}
 		if it.Hashed {
+			if whole == "" {
+				whole = digest(p.Raw)
+			}
 			id.Name, id.Keep = id.Name+"/"+whole, hashedKeep
 		}
 		ids = append(ids, id)

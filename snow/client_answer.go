@@ -30,7 +30,7 @@ type botAnswer struct {
 func judge(op string, a answer, now time.Time) (event []byte, failed *Error) {
 	body := bytes.TrimSpace(bytes.TrimPrefix(a.body, []byte("\ufeff")))
 	said := readAnswer(body)
-	fail := &Error{Op: op, StatusCode: a.status, RetryAfter: askedToWait(a.status, a.header, now), Written: true}
+	fail := &Error{Op: op, StatusCode: a.status, Written: true}
 	ok := a.status/100 == 2
 	switch {
 	case ok && len(body) == 0: // 204, and what some versions say to an action without an effect
@@ -54,6 +54,7 @@ func judge(op string, a answer, now time.Time) (event []byte, failed *Error) {
 	if op == opReport && fail.reportsOff(said, body) {
 		fail.Err = ErrNotEnabled
 	}
+	fail.RetryAfter = askedToWait(a.status, a.header, now)
 	return nil, fail
 }
 
