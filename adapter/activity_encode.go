@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -33,7 +34,7 @@ func (c CardAction) MarshalJSON() ([]byte, error) { return marshal(&c) }
 // marshal also checks what callers have put in the raw fields.
 func marshal(v appender) ([]byte, error) {
 	b := v.appendJSON(make([]byte, 0, 1024))
-	if !json.Valid(b) {
+	if bytes.IndexByte(b, invalid) >= 0 {
 		return nil, errors.New("a raw field is not valid JSON")
 	}
 	return b, nil

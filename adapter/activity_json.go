@@ -190,22 +190,23 @@ func newObjectWriter(b []byte, extra map[string]json.RawMessage) objectWriter {
 	return objectWriter{b: append(b, '{'), extra: extra}
 }
 
-// key starts a member.
+// key starts a typed member, whose name needs no escaping.
 func (o *objectWriter) key(k string) {
 	if len(o.extra) > 0 {
 		if _, ok := o.extra[k]; ok {
 			o.written = append(o.written, k)
 		}
 	}
-	o.rawKey(k)
+	o.separate()
+	o.b = append(o.b, '"')
+	o.b = append(o.b, k...)
+	o.b = append(o.b, '"', ':')
 }
 
-func (o *objectWriter) rawKey(k string) {
+func (o *objectWriter) separate() {
 	if o.b[len(o.b)-1] != '{' {
 		o.b = append(o.b, ',')
 	}
-	o.b = appendString(o.b, k)
-	o.b = append(o.b, ':')
 }
 
 func (o *objectWriter) str(k, v string) {
@@ -218,8 +219,19 @@ func (o *objectWriter) str(k, v string) {
 func (o *objectWriter) raw(k string, v json.RawMessage) {
 	if len(v) > 0 {
 		o.key(k)
-		o.b = append(o.b, v...)
+		o.b = appendRaw(o.b, v)
 	}
+}
+
+// invalid stands for a value that is no JSON, and nothing else is written so: control characters are escaped.
+const invalid = 0
+
+// appendRaw appends what a caller has put in a raw field.
+func appendRaw(b []byte, v json.RawMessage) []byte {
+	if !json.Valid(v) {
+		return append(b, invalid)
+	}
+	return append(b, v...)
 }
 
 func (o *objectWriter) end() []byte {
@@ -231,8 +243,9 @@ func (o *objectWriter) end() []byte {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		o.rawKey(k)
-		o.b = append(o.b, o.extra[k]...)
+		o.separate()
+		o.b = append(appendString(o.b, k), ':')
+		o.b = appendRaw(o.b, o.extra[k])
 	}
 	return append(o.b, '}')
 }

@@ -126,9 +126,9 @@ func errorText(raw json.RawMessage) string {
 }
 
 func jsonString(raw json.RawMessage) (string, bool) {
-	var s *string
-	if len(raw) == 0 || json.Unmarshal(raw, &s) != nil || s == nil {
+	var s string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
 		return "", false
 	}
-	return *s, true
+	return s, true
 }
