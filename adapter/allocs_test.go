@@ -80,12 +80,12 @@ func TestAllocationBudgets(t *testing.T) {
 			}
 		}},
 		{"decode", 33, func() { decoded(t) }},
-		{"encode", 6, func() {
+		{"encode", 8, func() {
 			if _, err := wire.MarshalJSON(); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"send", 55, sender(t)},
+		{"send", 54, sender(t)},
 	} {
 		if n := testing.AllocsPerRun(200, tt.do); n > tt.most {
 			t.Errorf("%s: %.0f allocations, want at most %.0f", tt.name, n, tt.most)

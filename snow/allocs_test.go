@@ -70,7 +70,7 @@ func TestAllocationBudgets(t *testing.T) {
 		do   func()
 	}{
 		{"decode an event", 96, func() { decodedEvent(t) }},
-		{"say", 66, sayer(t)},
+		{"say", 52, sayer(t)},
 	} {
 		if n := testing.AllocsPerRun(200, tt.do); n > tt.most {
 			t.Errorf("%s: %.0f allocations, want at most %.0f", tt.name, n, tt.most)
