@@ -33,8 +33,9 @@ const (
 type call struct {
 	conversation string
 	create       bool // if there is no such conversation
+	whole        bool // run needs the record
 	state        atomic.Int32
-	// reads queues what has to be read, with the conversation locked. It may be nil.
+	// reads gathers or queues what has to be read, with the conversation locked. It may be nil.
 	reads func(t *tx)
 	// run decides and queues what is to be written. When it returns an error, it must have queued nothing.
 	run  func(ctx context.Context, t *tx, c *conversation) error
@@ -241,17 +242,14 @@ func runTurn(f func(*store.Turn) error, t *store.Turn) (err error) {
 func (s *Store) lockAll(ctx context.Context, t *tx, calls []*call) (map[string]*conversation, error) {
 	found := map[string]*conversation{}
 	for todo := calls; ; {
-		var ids []string
-		for _, c := range todo {
-			ids = append(ids, c.conversation)
-		}
-		lockConversations(t, ids, found)
+		lockConversations(t, todo, found)
 		t.ask(sqlNow, s.moment()).QueryRow(scanTime(&t.now))
 		for _, c := range todo {
 			if c.reads != nil {
 				c.reads(t)
 			}
 		}
+		t.reads.ask(t)
 		if err := t.send(ctx); err != nil {
 			return nil, err
 		}
@@ -259,7 +257,7 @@ func (s *Store) lockAll(ctx context.Context, t *tx, calls []*call) (map[string]*
 		if len(todo) == 0 {
 			return found, nil
 		}
-		ids = ids[:0]
+		var ids []string
 		for _, c := range todo {
 			ids = append(ids, c.conversation)
 		}

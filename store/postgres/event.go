@@ -6,15 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"snowbot/store"
-)
-
-const (
-	sqlKnown = `SELECT hash FROM unnest($2::uuid[]) AS asked (hash) WHERE EXISTS (SELECT FROM events AS e
-WHERE e.no = (SELECT no FROM conversations WHERE id = $1) AND e.hash = asked.hash
-AND e.until > coalesce($3::timestamptz, clock_timestamp()))`
 )
 
 // Apply implements store.Store.
@@ -33,15 +25,11 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 		asked = append(asked, hashes[i], short(hashes[i]))
 	}
 	var known [][16]byte
-	c := &call{conversation: conversationID, create: true}
+	c := &call{conversation: conversationID, create: true, whole: true}
 	if len(ids) > 0 {
 		c.reads = func(t *tx) {
 			known = nil
-			t.ask(sqlKnown, conversationID, asked, s.moment()).Query(func(rows pgx.Rows) error {
-				var hash [16]byte
-				_, err := pgx.ForEachRow(rows, []any{&hash}, func() error { known = append(known, hash); return nil })
-				return err
-			})
+			t.reads.addEvents(conversationID, asked, &known, s.moment())
 		}
 	}
 	c.run = func(ctx context.Context, t *tx, cv *conversation) error {

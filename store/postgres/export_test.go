@@ -8,8 +8,11 @@ const (
 	SQLRuns         = sqlRuns
 	SQLLock         = sqlLock
 	SQLKnown        = sqlKnown
-	SQLLane         = sqlLane
-	SQLLaneHead     = sqlLaneHead
+	SQLLanes        = sqlLanes
+	SQLHeads        = sqlHeads
+	SQLDone         = sqlDone
+	SQLEnd          = sqlEnd
+	SQLRest         = sqlRest
 	SQLRefresh      = sqlRefresh
 	SQLWriteRecords = sqlWriteRecords
 	SQLSoon         = sqlSoon

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"snowbot/store"
 )
 
@@ -21,12 +19,6 @@ FROM gone`
 	sqlEmpty = `UPDATE lanes AS l SET head = NULL, due = NULL, at = NULL
 WHERE no = $1 AND direction = $2 AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.no = $1 AND d.direction = $2)`
 	sqlSweep = `DELETE FROM lanes WHERE no = $1 AND direction = $2 AND head IS NULL AND token = 0`
-	sqlRest  = `UPDATE lanes SET token = 0, until = NULL, head = $3, due = $4, at = $4 WHERE no = $1 AND direction = $2`
-	sqlEnd   = `DELETE FROM lanes WHERE no = $1 AND direction = $2`
-
-	sqlLane     = `SELECT token, due FROM lanes WHERE no = (SELECT no FROM conversations WHERE id = $1) AND direction = $2 FOR UPDATE`
-	sqlLaneHead = `SELECT place, id, not_before, begun, failed, attempts FROM deliveries
-WHERE no = (SELECT no FROM conversations WHERE id = $1) AND direction = $2 ORDER BY place LIMIT $3`
 )
 
 // deliver queues a delivery at the place that the conversation has counted for it.
@@ -79,9 +71,6 @@ func moveLanes(ctx context.Context, t *tx, p *plan) (map[store.Direction]bool, e
 func refreshLanes(t *tx, c *conversation, touched map[store.Direction]bool) {
 	for _, d := range sorted(touched) {
 		t.bulk.refresh(c, d)
-		if d != store.Held {
-			t.wake(d)
-		}
 	}
 }
 
@@ -111,39 +100,6 @@ type headRow struct {
 	begun     bool
 	failed    int32
 	attempts  []store.Attempt
-}
-
-// read queues the lock of the lane and the look at its head.
-func (v *laneView) read(t *tx, l store.Lane, n int) {
-	*v = laneView{}
-	t.ask(sqlLane, l.Conversation, string(l.Direction)).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			v.found = true
-			var due *time.Time
-			if err := rows.Scan(&v.token, &due); err != nil {
-				return err
-			}
-			v.due = fromTime(due)
-		}
-		return rows.Err()
-	})
-	t.ask(sqlLaneHead, l.Conversation, string(l.Direction), n).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var h headRow
-			var notBefore *time.Time
-			var attempts []byte
-			if err := rows.Scan(&h.place, &h.id, &notBefore, &h.begun, &h.failed, &attempts); err != nil {
-				return err
-			}
-			h.notBefore = fromTime(notBefore)
-			var err error
-			if h.attempts, err = decodeAttempts(attempts); err != nil {
-				return err
-			}
-			v.head = append(v.head, h)
-		}
-		return rows.Err()
-	})
 }
 
 // fail counts a failed send, and returns the attempts as they are kept.

@@ -7,7 +7,6 @@ import (
 )
 
 const (
-	sqlDone  = `DELETE FROM deliveries WHERE no = $1 AND direction = $2 AND place <= $3`
 	sqlAgain = `UPDATE deliveries SET begun = false, failed = $4, attempts = $5, not_before = $6
 WHERE no = $1 AND direction = $2 AND place = $3`
 	sqlSetBegun = `UPDATE deliveries SET begun = $4 WHERE no = $1 AND direction = $2 AND place = $3`
@@ -21,7 +20,8 @@ func (s *Store) Settle(ctx context.Context, l *store.Lease, r store.Result, f fu
 	var v laneView
 	return s.do(ctx, &call{
 		conversation: l.Lane.Conversation,
-		reads:        func(t *tx) { v.read(t, l.Lane, len(l.Deliveries)+1) },
+		whole:        f != nil,
+		reads:        func(t *tx) { t.reads.addLane(l.Lane, len(l.Deliveries)+1, &v) },
 		run: func(ctx context.Context, t *tx, c *conversation) error {
 			if !v.holds(c, l) {
 				return store.ErrFenced
@@ -77,10 +77,10 @@ func (s *Store) settleRun(t *tx, c *conversation, v *laneView, l *store.Lease, r
 		}
 	}
 	if gone > 0 {
-		t.do(sqlDone, c.no, to, v.head[gone-1].place)
+		t.bulk.addDone(c.no, to, v.head[gone-1].place)
 	}
 	if gone == len(v.head) { // it had one more than the lease if there were more
-		t.do(sqlEnd, c.no, to)
+		t.bulk.addEnd(c.no, to)
 		return all
 	}
 	if next := v.head[gone]; gone > 0 || again {
@@ -89,7 +89,7 @@ func (s *Store) settleRun(t *tx, c *conversation, v *laneView, l *store.Lease, r
 		}
 		due = at
 	}
-	t.do(sqlRest, c.no, to, v.head[gone].place, toTime(due))
+	t.bulk.addRest(c.no, to, v.head[gone].place, due)
 	t.wake(l.Lane.Direction)
 	return false
 }
@@ -99,7 +99,7 @@ func (s *Store) Begin(ctx context.Context, l *store.Lease) error {
 	var v laneView
 	return s.do(ctx, &call{
 		conversation: l.Lane.Conversation,
-		reads:        func(t *tx) { v.read(t, l.Lane, 1) },
+		reads:        func(t *tx) { t.reads.addLane(l.Lane, 1, &v) },
 		run: func(_ context.Context, t *tx, c *conversation) error {
 			if !v.holds(c, l) || len(v.head) == 0 || len(l.Deliveries) == 0 || v.head[0].id != l.Deliveries[0].ID {
 				return store.ErrFenced // also when it was dropped or moved

@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	sqlLock = `SELECT no, id, status, keys, people, due, updated, lines, placed, data
-FROM conversations WHERE id = ANY($1) ORDER BY id FOR UPDATE`
+	// sqlLock gives the record only of those conversations that are to be handed to a turn.
+	sqlLock = `SELECT c.no, c.id, c.lines, c.placed, c.status, c.due, c.updated,
+CASE WHEN q.whole THEN c.keys END, CASE WHEN q.whole THEN c.people END, CASE WHEN q.whole THEN c.data END
+FROM unnest($1::text[], $2::boolean[]) AS q (id, whole) JOIN conversations AS c ON c.id = q.id ORDER BY c.id FOR UPDATE OF c`
 	sqlPlaceholders = `INSERT INTO conversations (id, updated, filed, data)
 SELECT id, $2, 0, '' FROM unnest($1::text[]) AS t (id) ORDER BY id
 ON CONFLICT (id) DO NOTHING RETURNING no, id`
@@ -30,7 +32,7 @@ ON CONFLICT (id) DO NOTHING RETURNING no, id`
 // A conversation is a row that was locked.
 type conversation struct {
 	no      int64
-	rec     store.Record // Data is in sealed
+	rec     store.Record // Data is in sealed; only the ID is sure to be there unless the call asked for the whole
 	lines   int64
 	placed  int64
 	sealed  []byte
@@ -38,14 +40,18 @@ type conversation struct {
 	written bool
 }
 
-// lockConversations queues the lock of conversations, which are added to found.
-func lockConversations(t *tx, ids []string, found map[string]*conversation) {
-	t.ask(sqlLock, ids).Query(func(rows pgx.Rows) error {
+// lockConversations queues the lock of the conversations of calls, which are added to found.
+func lockConversations(t *tx, calls []*call, found map[string]*conversation) {
+	ids, whole := make([]string, len(calls)), make([]bool, len(calls))
+	for i, c := range calls {
+		ids[i], whole[i] = c.conversation, c.whole
+	}
+	t.ask(sqlLock, ids, whole).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			c := &conversation{}
 			var due *time.Time
-			err := rows.Scan(&c.no, &c.rec.ID, &c.rec.Status, &c.rec.Keys, &c.rec.People, &due, &c.rec.Updated,
-				&c.lines, &c.placed, &c.sealed)
+			err := rows.Scan(&c.no, &c.rec.ID, &c.lines, &c.placed, &c.rec.Status, &due, &c.rec.Updated,
+				&c.rec.Keys, &c.rec.People, &c.sealed)
 			if err != nil {
 				return err
 			}
@@ -133,6 +139,9 @@ func takeKeys(ctx context.Context, t *tx, id string, added []string) error {
 func (s *Store) stage(ctx context.Context, t *tx, p *plan) error {
 	t.changed, t.relaxed = true, false
 	c := p.old
+	if len(p.turn.Move)+len(p.turn.Drop) > 0 {
+		t.bulk.settle(t) // what was delivered is not to be moved
+	}
 	touched, err := moveLanes(ctx, t, p)
 	if err != nil {
 		return err

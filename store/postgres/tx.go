@@ -41,6 +41,7 @@ INSERT INTO commits (token) SELECT $2::uuid FROM refused`
 type tx struct {
 	conn    *pgx.Conn
 	queue   *pgx.Batch
+	reads   bulkReads
 	bulk    bulk
 	begun   bool
 	changed bool // there is something to commit
