@@ -3,20 +3,21 @@ package postgres
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"snowbot/store"
 )
 
 const (
-	// committers is how many transactions of Apply, Settle and Begin a replica has under way at most. Those of
-	// one conversation always go the same way.
+	// committers is how many transactions of Apply, Settle and Begin a replica has under way at most.
 	committers = 4
+	// slowAfter is after how long a transaction is not waited for any more.
+	slowAfter = 20 * time.Millisecond
 	// batchLimit bounds the calls in one transaction.
 	batchLimit = 64
 )
@@ -50,15 +51,11 @@ func (s *Store) do(ctx context.Context, c *call) error {
 		return err
 	}
 	c.done = make(chan struct{})
-	q := s.queues[maphash.String(queueSeed, c.conversation)%committers]
-	if !q.add(c) {
+	if !s.queue.add(c) {
 		return store.ErrClosed
 	}
 	return c.wait(ctx)
 }
-
-// queueSeed spreads conversations over the committers.
-var queueSeed = maphash.MakeSeed()
 
 // wait returns the outcome, or early when ctx ends, but not while the function is running.
 func (c *call) wait(ctx context.Context) error {
@@ -80,17 +77,21 @@ func (c *call) wait(ctx context.Context) error {
 	}
 }
 
-// A queue is what one committer has to do.
+// A queue is what the committers have to do. They take as much at a time as there is, so that one of them is the best as long as
+// it is quick: another begins only when a transaction takes long, because the database is far away or a row is locked, or when
+// there is more to do than fits into one.
 type queue struct {
 	mu      sync.Mutex
 	calls   []*call
+	busy    map[string]bool // conversations of the transactions under way
+	quick   int             // transactions under way that do not take long yet
 	closing bool
-	kick    chan struct{}
-	ended   chan struct{}
+	kick    chan struct{} // for one committer
+	members sync.WaitGroup
 }
 
 func newQueue() *queue {
-	return &queue{kick: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &queue{busy: map[string]bool{}, kick: make(chan struct{}, 1)}
 }
 
 func (q *queue) add(c *call) bool {
@@ -99,11 +100,15 @@ func (q *queue) add(c *call) bool {
 	if ok {
 		q.calls = append(q.calls, c)
 	}
+	need := q.quick == 0 || len(q.calls)%batchLimit == 0
 	q.mu.Unlock()
-	q.wake()
+	if need {
+		q.wake()
+	}
 	return ok
 }
 
+// close lets the committers end when there is nothing left to do.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closing = true
@@ -114,53 +119,99 @@ func (q *queue) close() {
 func (q *queue) wake() {
 	select {
 	case q.kick <- struct{}{}:
-	default: // it is awake
+	default: // somebody is about to look
 	}
 }
 
-// take takes the next calls off the queue, one of each conversation, and waits for some. It returns none
-// when the queue is closed and empty.
+// take takes the next calls off the queue, one of each conversation, and waits until there are some that should not wait.
+// [queue.release] has to follow. It returns none when the queue is closed and empty.
 func (q *queue) take() []*call {
 	for {
 		q.mu.Lock()
-		var out, rest []*call
-		seen := map[string]bool{}
-		for _, c := range q.calls {
-			if len(out) < batchLimit && !seen[c.conversation] {
-				out = append(out, c)
-			} else {
-				rest = append(rest, c)
-			}
-			seen[c.conversation] = true
-		}
-		q.calls = rest
-		closing := q.closing
+		out := q.next()
+		more := len(q.calls) >= batchLimit
+		ending := q.closing && len(q.calls) == 0
 		q.mu.Unlock()
-		if len(out) > 0 || closing {
+		if len(out) > 0 && more || len(out) == 0 && ending {
+			q.wake() // another committer
+		}
+		if len(out) > 0 || ending {
 			return out
 		}
 		<-q.kick
 	}
 }
 
-// commits is a committer. It ends when its queue is closed and empty.
-func (s *Store) commits(ctx context.Context, q *queue) {
+// next takes calls unless it is better to wait.
+func (q *queue) next() []*call {
+	if q.quick > 0 && len(q.calls) < batchLimit {
+		return nil
+	}
+	var out, rest []*call
+	seen := map[string]bool{}
+	for _, c := range q.calls {
+		if len(out) < batchLimit && !seen[c.conversation] && !q.busy[c.conversation] {
+			out = append(out, c)
+		} else {
+			rest = append(rest, c)
+		}
+		seen[c.conversation] = true
+	}
+	if len(out) == 0 || q.quick > 0 && len(out) < batchLimit {
+		return nil
+	}
+	for _, c := range out {
+		q.busy[c.conversation] = true
+	}
+	q.calls = rest
+	q.quick++
+	return out
+}
+
+// slow notes that a transaction takes long, so that it is not waited for any more.
+func (q *queue) slow() {
+	q.mu.Lock()
+	q.quick--
+	q.mu.Unlock()
+	q.wake()
+}
+
+// release lets the conversations of calls that were taken go on. Their transaction was quick if late has not fired.
+func (q *queue) release(calls []*call, late *time.Timer) {
+	quick := late.Stop()
+	q.mu.Lock()
+	for _, c := range calls {
+		delete(q.busy, c.conversation)
+	}
+	if quick {
+		q.quick--
+	}
+	q.mu.Unlock()
+	q.wake()
+}
+
+// commits is a committer. It ends when the queue is closed and empty.
+func (s *Store) commits(ctx context.Context) {
 	var calls []*call
+	var late *time.Timer
 	again := true
 	defer func() {
 		if again { // a function ended the goroutine, as testing.T.FailNow does
 			conclude(calls, errGoexit)
-			s.wg.Go(func() { s.commits(ctx, q) })
+			s.queue.release(calls, late)
+			s.wg.Go(func() { s.commits(ctx) })
 			return
 		}
-		close(q.ended)
+		s.queue.members.Done()
 	}()
 	for {
-		if calls = q.take(); len(calls) == 0 {
+		if calls = s.queue.take(); len(calls) == 0 {
 			again = false
 			return
 		}
+		late = time.AfterFunc(slowAfter, s.queue.slow)
 		s.commitAll(ctx, calls)
+		s.queue.release(calls, late)
 	}
 }
 

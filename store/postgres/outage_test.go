@@ -252,6 +252,52 @@ func TestLockTimeout(t *testing.T) {
 	send(t, s, "c0", "d2")
 }
 
+// TestLockedConversation: a row that somebody else keeps locked holds up the calls that were to share its transaction, and
+// none that come later.
+func TestLockedConversation(t *testing.T) {
+	t.Parallel()
+	dsn := shared.Schema(t, t.TempDir())
+	s := open(t, postgres.Options{URL: dsn, LockTimeout: time.Minute, StatementTimeout: time.Minute})
+	send(t, s, "c", "d1")
+	conn := shared.Connect(t, dsn)
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT FROM conversations WHERE id = 'c' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	apply := func(id string) error {
+		return s.Apply(t.Context(), id, nil, func(*store.Turn) error { return nil })
+	}
+	go func() { ended <- apply("c") }()
+	eventually(t, "the locked row is waited for", func() (waiting bool) {
+		err := tx.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))").Scan(&waiting)
+		if err != nil {
+			t.Error(err)
+		}
+		return waiting
+	})
+	go func() { ended <- apply("c") }() // which does not take another transaction with it
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for i := range 20 {
+		if err := s.Apply(soon, fmt.Sprint("other", i), nil, func(*store.Turn) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A cut says what happens to the next commit.
 type cut int32
 

@@ -66,7 +66,7 @@ type Store struct {
 	replica string
 	limit   time.Duration // for one exchange with the server
 
-	queues [committers]*queue
+	queue  *queue
 	claims map[store.Direction]*share[terms, claimed]
 	loads  *share[string, sealedRecord]
 	finds  *share[string, string]
@@ -114,7 +114,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),
-		limit: o.StatementTimeout + 5*time.Second, hub: h, member: o.Replica,
+		limit: o.StatementTimeout + 5*time.Second, queue: newQueue(), hub: h, member: o.Replica,
 		files: make(chan struct{}, filesAtOnce), tally: newTally(), closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.load(ctx, o, c); err != nil {
@@ -123,10 +123,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	for i := range s.queues {
-		q := newQueue()
-		s.queues[i] = q
-		s.wg.Go(func() { s.commits(background, q) })
+	s.queue.members.Add(committers)
+	for range committers {
+		s.wg.Go(func() { s.commits(background) })
 	}
 	s.shares(background)
 	s.wg.Go(func() { s.listen(background, c.ConnConfig) })
@@ -211,13 +210,9 @@ func (s *Store) told(ctx context.Context, err error) error {
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		close(s.closed)
-		for _, q := range s.queues {
-			q.close()
-		}
+		s.queue.close()
 		s.hub.close()
-		for _, q := range s.queues {
-			<-q.ended
-		}
+		s.queue.members.Wait()
 		s.endShares()
 		s.stop()
 		s.wg.Wait()
