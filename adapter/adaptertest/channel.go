@@ -103,8 +103,9 @@ type Channel struct {
 	server   *http.Server
 	listener net.Listener
 
-	bot, region atomic.Pointer[string]
-	throttled   atomic.Int64 // Unix nanoseconds until which everything is answered 429
+	bot       atomic.Pointer[botAddress]
+	region    atomic.Pointer[string]
+	throttled atomic.Int64 // Unix nanoseconds until which everything is answered 429
 
 	identity identity
 	tokens   tokens
@@ -278,8 +279,17 @@ func (c *Channel) TenantID() string { return c.opt.TenantID }
 // BotID returns the id of the bot in activities, 28:<app id>.
 func (c *Channel) BotID() string { return "28:" + c.opt.AppID }
 
+// A botAddress is where activities are posted.
+type botAddress struct{ url, path string }
+
 // SetBot changes where activities are posted.
-func (c *Channel) SetBot(botURL string) { c.bot.Store(&botURL) }
+func (c *Channel) SetBot(botURL string) {
+	b := &botAddress{url: botURL}
+	if u, err := url.Parse(botURL); err == nil {
+		b.path = u.EscapedPath()
+	}
+	c.bot.Store(b)
+}
 
 // SetRegion changes the service URL of later activities, as Microsoft may do at any time. The routes of
 // every region go on working.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -66,7 +65,7 @@ func (v *Conversation) Release(ctx context.Context) error {
 // deliver posts an activity as the fault that is due for it says, and then what was held back for it.
 func (v *Conversation) deliver(ctx context.Context, p Posted) (Posted, error) {
 	c := v.channel
-	f := c.faults.pick(FaultRequest{Direction: Out, Method: http.MethodPost, Path: c.botPath(), Conversation: v.id, Body: p.activity})
+	f := c.faults.pick(FaultRequest{Direction: Out, Method: http.MethodPost, Path: c.bot.Load().path, Conversation: v.id, Body: p.activity})
 	if f != nil && f.Kind == Reorder {
 		p.Held = true
 		v.mu.Lock()
@@ -130,18 +129,9 @@ func (v *Conversation) exchange(ctx context.Context, p Posted, f *Fault) (Posted
 	return v.post(ctx, p, f.Kind, false)
 }
 
-// botPath is the path of the bot's address.
-func (c *Channel) botPath() string {
-	u, err := url.Parse(*c.bot.Load())
-	if err != nil {
-		return ""
-	}
-	return u.EscapedPath()
-}
-
 func (v *Conversation) logLost(p Posted, f *Fault) {
 	v.channel.record(Exchange{
-		At: v.channel.now(), Direction: Out, Method: http.MethodPost, Path: v.channel.botPath(),
+		At: v.channel.now(), Direction: Out, Method: http.MethodPost, Path: v.channel.bot.Load().path,
 		RequestBody: string(p.activity), Conversation: v.id, Fault: string(f.Kind),
 	})
 }
@@ -152,7 +142,7 @@ func (v *Conversation) post(ctx context.Context, p Posted, kind FaultKind, hide 
 	begin := time.Now()
 	e := Exchange{
 		At: c.now(), Direction: Out, Method: http.MethodPost, RequestBody: string(p.activity),
-		Conversation: v.id, Fault: string(kind), Path: c.botPath(),
+		Conversation: v.id, Fault: string(kind), Path: c.bot.Load().path,
 	}
 	status, body, err := c.send(ctx, p.activity, "Bearer "+c.Token(p.serviceURL), v.id)
 	e.Duration = time.Since(begin)
@@ -182,10 +172,11 @@ func (c *Channel) send(ctx context.Context, body []byte, authorization, conversa
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.base, cancel)()
-	if *c.bot.Load() == "" {
+	bot := c.bot.Load().url
+	if bot == "" {
 		return 0, nil, errors.New("no bot is set")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, *c.bot.Load(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, bot, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}

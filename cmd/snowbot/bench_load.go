@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,7 +95,11 @@ const markStart = "Have you tried turning it off and on again? [b "
 
 // mark is the text of a message: it names the chat, counts, and says when it was due.
 func mark(chat, number int, due time.Time) string {
-	return fmt.Sprintf("%s%d %d %d]", markStart, chat, number, due.UnixNano())
+	b := append(make([]byte, 0, len(markStart)+48), markStart...)
+	b = strconv.AppendInt(b, int64(chat), 10)
+	b = strconv.AppendInt(append(b, ' '), int64(number), 10)
+	b = strconv.AppendInt(append(b, ' '), due.UnixNano(), 10)
+	return string(append(b, ']'))
 }
 
 // readMark finds a mark in whatever was on the wire.

@@ -208,6 +208,9 @@ func redactForm(s string) string {
 
 // mediaType returns the type of a Content-Type header in lower case, without parameters.
 func mediaType(header string) string {
+	if header == typeJSON {
+		return header // as it is nearly always
+	}
 	t, _, err := mime.ParseMediaType(header)
 	if err != nil {
 		return ""

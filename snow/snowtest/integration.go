@@ -41,7 +41,7 @@ func accepts(accept []string) bool {
 	return all == "" || strings.Contains(all, typeJSON) || strings.Contains(all, "*/*") || strings.Contains(all, "application/*")
 }
 
-func taken() reply { return answerJSON(http.StatusOK, map[string]string{"status": "success"}) }
+func taken() reply { return answer(http.StatusOK, typeJSON, []byte(`{"status":"success"}`)) }
 
 // refused is a failure as this API spells it.
 func refused(status int, message, detail string) reply { return failure(status, message, detail) }

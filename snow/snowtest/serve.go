@@ -141,7 +141,7 @@ func (i *Instance) handle(w http.ResponseWriter, r *request, rec *record) (reply
 func (i *Instance) faulty(r *request, f *Fault) (reply, error) {
 	if f.Kind == FaultDrop {
 		r.session, _ = peek(r.URL.Path, r.body)
-		return answerJSON(http.StatusOK, map[string]string{"status": "success"}), nil
+		return taken(), nil
 	}
 	wait := func() error {
 		if !i.pauseRequest(r.Context(), f.Delay) {
