@@ -60,7 +60,7 @@ func (i *Instance) desk(ctx context.Context, chatID string, f func(c *conversati
 	}
 	result := make(chan error, 1)
 	c.person.mu.Lock()
-	ok := i.do(c.person, func(lane context.Context) {
+	idle, ok := i.line(c.person, func(lane context.Context) {
 		if err := ctx.Err(); err != nil {
 			result <- err
 			return
@@ -68,8 +68,15 @@ func (i *Instance) desk(ctx context.Context, chatID string, f func(c *conversati
 		result <- i.run(lane, c, func() ([]*post, error) { return f(c) })
 	})
 	c.person.mu.Unlock()
-	if !ok {
+	switch {
+	case !ok:
 		return ErrClosed
+	case idle && ctx.Done() == nil: // who cannot give up may as well do it
+		if i.step(c.person) {
+			go i.work(c.person)
+		}
+	case idle:
+		go i.work(c.person)
 	}
 	select {
 	case err := <-result:

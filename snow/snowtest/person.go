@@ -226,34 +226,48 @@ func (i *Instance) leaveDesk(c *conversation, why Reason) {
 
 // do puts a job on the lane of p, whose lock the caller holds. After Close it does nothing and reports false.
 func (i *Instance) do(p *person, job func(context.Context)) bool {
-	if !p.running && !i.begin() {
-		return false
-	}
-	p.jobs = append(p.jobs, job)
-	if !p.running {
-		p.running = true
+	idle, ok := i.line(p, job)
+	if idle {
 		go i.work(p)
 	}
-	return true
+	return ok
+}
+
+// line is do, but for a lane that was idle: the caller has to work it then.
+func (i *Instance) line(p *person, job func(context.Context)) (idle, ok bool) {
+	idle = !p.running
+	if idle && !i.begin() {
+		return false, false
+	}
+	p.running = true
+	p.jobs = append(p.jobs, job)
+	return idle, true
 }
 
 // work runs the jobs of a person until there are none.
 func (i *Instance) work(p *person) {
-	defer i.done()
-	for {
-		p.mu.Lock()
-		if len(p.jobs) == 0 {
-			p.running, p.jobs = false, nil
-			p.mu.Unlock()
-			i.sweep()
-			return
-		}
-		job := p.jobs[0]
-		p.jobs[0] = nil
-		p.jobs = p.jobs[1:]
-		p.mu.Unlock()
-		job(i.ctx)
+	for i.step(p) {
 	}
+}
+
+// step runs the next job of a person and reports whether there are more. If not, the lane is idle again.
+func (i *Instance) step(p *person) (more bool) {
+	p.mu.Lock()
+	job := p.jobs[0]
+	p.jobs[0] = nil
+	p.jobs = p.jobs[1:]
+	p.mu.Unlock()
+	job(i.ctx)
+	p.mu.Lock()
+	if len(p.jobs) > 0 {
+		p.mu.Unlock()
+		return true
+	}
+	p.running, p.jobs = false, nil
+	p.mu.Unlock()
+	i.sweep()
+	i.done()
+	return false
 }
 
 // pause waits, or returns false when ctx ends first.
