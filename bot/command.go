@@ -1,6 +1,9 @@
 package bot
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Command is what an employee can order by typing words that are the whole message. Single words such
 // as "quit", "stop" or "bye" are none, because they answer an agent's questions.
@@ -13,8 +16,12 @@ const (
 	CommandEndChat         // end the session at any time
 )
 
-// maxCommandBytes is more than any command in the tables takes, however it is spelt or decorated.
-const maxCommandBytes = 200
+// maxCommandBytes is more than any command in the tables takes, however it is spelt or decorated, and maxCommandWords how many
+// words the longest of them has.
+const (
+	maxCommandBytes = 200
+	maxCommandWords = 4
+)
 
 // DetectCommand returns the command that text is. Case, accents, width, punctuation and emoji do not
 // matter, and neither does a word of politeness around the command; any other word makes it none.
@@ -37,17 +44,20 @@ func commandWords(text string) string {
 	if len(text) > maxCommandBytes {
 		return ""
 	}
-	var words []byte
-	for _, w := range tokenise(text) {
-		if w.boundary || slices.Contains(politeWords, w.text) {
-			continue
+	words := make([]string, 0, maxCommandWords+1)
+	t := tokeniser{rest: fold(text), words: make([]word, 0, 2*maxCommandWords)}
+	for next := 0; t.rest != ""; next = len(t.words) {
+		t.step()
+		for _, w := range t.words[next:] {
+			if w.boundary || slices.Contains(politeWords, w.text) {
+				continue
+			}
+			if words = append(words, w.text); len(words) > maxCommandWords { // as most messages have
+				return ""
+			}
 		}
-		if len(words) > 0 {
-			words = append(words, ' ')
-		}
-		words = append(words, w.text...)
 	}
-	return string(words)
+	return strings.Join(words, " ")
 }
 
 // politeWords may stand around a command.
