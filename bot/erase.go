@@ -64,10 +64,3 @@ func (erasureEvent) apply(c *change) {
 	c.end(ending{reason: Erased, text: c.texts().Say(TextNoticeErased), tell: true})
 	c.state.past(s.ID).Untold = 2
 }
-
-// parts notes that a delivery leaves its lane, if it is one that tells of an end.
-func (c *change) parts(d store.Delivery) {
-	if p := c.state.past(d.Session); d.Kind == kindEnd && p != nil && p.Untold > 0 {
-		p.Untold--
-	}
-}

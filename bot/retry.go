@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"snowbot/store"
 )
@@ -47,7 +48,7 @@ func Retry(ctx context.Context, st store.Store, l store.DeadLetter, o RetryOptio
 		return err
 	}
 	if kind := l.Delivery.Kind; err != nil && (kind == kindWords || kind == kindFile || kind == kindRemark) {
-		if err := admitWords(ctx, st, &l); err != nil {
+		if err := force(ctx, st, &l); err != nil {
 			return err
 		}
 	}
@@ -77,8 +78,11 @@ func (s *state) mayRetry(l *store.DeadLetter) error {
 	return ErrSessionOver
 }
 
-// admitWords notes that words of a session that ended are to reach ServiceNow all the same; their lane would refuse them.
-func admitWords(ctx context.Context, st store.Store, l *store.DeadLetter) error {
+// forcedMost bounds how many deliveries of a chat are forced at a time, so that its record stays small.
+const forcedMost = 32
+
+// force notes that words of a session that ended are to reach ServiceNow all the same; their lane would refuse them.
+func force(ctx context.Context, st store.Store, l *store.DeadLetter) error {
 	return st.Apply(ctx, l.Lane.Conversation, nil, func(t *store.Turn) error {
 		s, err := decodeState(t.Record)
 		if err != nil {
@@ -87,11 +91,14 @@ func admitWords(ctx context.Context, st store.Store, l *store.DeadLetter) error 
 		if s.live(l.Delivery.Session) {
 			return nil
 		}
-		p := s.past(l.Delivery.Session)
-		if p == nil {
+		if s.past(l.Delivery.Session) == nil {
 			return fmt.Errorf("%w: its session ended more than a day ago", ErrNotRetryable)
 		}
-		p.ByEmployee = true
+		s.Forced = slices.DeleteFunc(s.Forced, func(id string) bool { return id == l.Delivery.ID })
+		if len(s.Forced) >= forcedMost {
+			return fmt.Errorf("%w: too many others of its chat are on their way; try again in a while", ErrNotRetryable)
+		}
+		s.Forced = append(s.Forced, l.Delivery.ID)
 		return s.encode(t.Record, t.Record.Due)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +99,7 @@ func (b *Bot) toServiceNow(ctx context.Context, c *claim, e *sentEvent, call *ca
 		}
 		return b.requestAgent(ctx, conversation, s, chat, request, e, call)
 	case kindWords, kindFile, kindRemark:
-		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) {
+		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) && !slices.Contains(s.Forced, e.delivery.ID) {
 			return errOver
 		}
 		if e.delivery.Kind == kindFile {

@@ -43,6 +43,8 @@ type state struct {
 	Session *session `json:"session,omitempty"`
 	// Past are sessions that ended less than a day ago: their late events are known, and not shown.
 	Past []ended `json:"past,omitempty"`
+	// Forced are deliveries that an admin has sent although their session is over.
+	Forced []string `json:"forced,omitempty"`
 	// Offer is the session for which a ticket may be asked for.
 	Offer string `json:"offer,omitempty"`
 	// OfferTo is who may.
@@ -174,7 +176,7 @@ func (s *state) clone() *state {
 		apart := *s.Apart
 		c.Apart = &apart
 	}
-	c.Past = slices.Clone(s.Past)
+	c.Past, c.Forced = slices.Clone(s.Past), slices.Clone(s.Forced)
 	return &c
 }
 
@@ -183,7 +185,7 @@ func (s *state) equal(o *state) bool {
 	return s.Ref == o.Ref && s.Installed == o.Installed && s.Owner == o.Owner && same(s.Session, o.Session) &&
 		slices.Equal(s.Past, o.Past) && s.Offer == o.Offer && s.OfferTo == o.OfferTo && s.Ticket == o.Ticket &&
 		s.Since.Equal(o.Since) && s.Outage == o.Outage && s.Stuck == o.Stuck && s.Lapsed.Equal(o.Lapsed) &&
-		s.Sent == o.Sent && same(s.Apart, o.Apart)
+		slices.Equal(s.Forced, o.Forced) && s.Sent == o.Sent && same(s.Apart, o.Apart)
 }
 
 func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -32,8 +32,7 @@ func (e *sentEvent) apply(c *change) {
 		c.state.Stuck = ""
 		outageOverEvent{}.apply(c)
 	}
-	c.leaves(e.to)
-	c.parts(e.delivery)
+	c.leaves(e.to, &e.delivery)
 	id := e.delivery.Session
 	switch {
 	case e.delivery.Kind == kindCard:
@@ -159,8 +158,7 @@ func (e *failedEvent) raw() []byte { return e.delivery.Body }
 
 func (e *failedEvent) apply(c *change) {
 	c.count("given up", string(e.why))
-	c.leaves(e.to)
-	c.parts(e.delivery)
+	c.leaves(e.to, &e.delivery)
 	if e.delivery.ID == c.state.Stuck {
 		c.state.Stuck = ""
 	}
@@ -288,7 +286,13 @@ func (outageOverEvent) apply(c *change) {
 }
 
 // leaves notes that a delivery leaves its lane.
-func (c *change) leaves(to store.Direction) {
+func (c *change) leaves(to store.Direction, d *store.Delivery) {
+	if p := c.state.past(d.Session); d.Kind == kindEnd && p != nil && p.Untold > 0 {
+		p.Untold--
+	}
+	if len(c.state.Forced) > 0 {
+		c.state.Forced = slices.DeleteFunc(c.state.Forced, func(id string) bool { return id == d.ID })
+	}
 	if to != store.ToTeams || c.state.Apart == nil {
 		return
 	}
