@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -84,12 +85,27 @@ func (s *sharedToken) start(ctx context.Context, background bool) {
 	s.call = call
 	ctx = context.WithoutCancel(ctx)
 	go func() {
-		g, err := s.fetch(ctx)
+		g, err := s.ask(ctx)
 		s.finish(call, g, err)
 		if err != nil && background {
 			s.log.Warn("cannot refresh the bot's token; the old one still serves", "err", err)
 		}
 	}()
+}
+
+// errPanic is a request that a mistake of ours broke off.
+var errPanic = errors.New("failed in an unforeseen way")
+
+// ask makes one request. A panic in it is a request that failed, rather than the end of a process that has other things to do. Its
+// value is not logged, since it may hold a secret.
+func (s *sharedToken) ask(ctx context.Context) (g grant, err error) {
+	defer func() {
+		if recover() != nil {
+			s.log.Error("request for a token failed in an unforeseen way", "stack", string(debug.Stack()))
+			g, err = grant{}, &Error{Op: opToken, Err: errPanic}
+		}
+	}()
+	return s.fetch(ctx)
 }
 
 // finish keeps what a request brought.

@@ -111,6 +111,39 @@ func TestTokenIsShared(t *testing.T) {
 	})
 }
 
+// A mistake of ours in a request must neither end the process nor leave those who wait.
+func TestARequestForATokenThatPanicsHasFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		broken := true
+		s, err := adapter.NewTokenSource(adapter.Credentials{
+			AppID: "app", TenantID: "t", Password: "p", Log: slog.New(slog.NewTextHandler(&log, nil)),
+			HTTP: &http.Client{Transport: endpointFunc(func(*http.Request) (int, string, http.Header) {
+				if broken {
+					panic("a secret")
+				}
+				return 200, granted("1", 3600), nil
+			})},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var typed *adapter.Error
+		if _, err := s.Token(t.Context()); !errors.As(err, &typed) || typed.Op != "token" || typed.Written {
+			t.Errorf("Token() error = %v", err)
+		}
+		if got := log.String(); !strings.Contains(got, "unforeseen") || strings.Contains(got, "a secret") {
+			t.Errorf("logged %q, want that it happened, and not the panic's value", got)
+		}
+		broken = false
+		elapse(time.Minute)
+		if got, err := s.Token(t.Context()); err != nil || got != "1" {
+			t.Errorf("Token() a minute later = %q, %v", got, err)
+		}
+	})
+}
+
 func TestTokenIsRefreshed(t *testing.T) {
 	t.Parallel()
 	t.Run("five minutes early, in the background", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -144,12 +145,27 @@ func (l *login) ask(background bool) {
 	refresh, rejected := l.have.refresh, l.rejected
 	l.running.Go(func() {
 		asked := l.now()
-		g, err := l.endpoint.obtain(l.ctx, refresh, rejected)
+		g, err := l.obtain(refresh, rejected)
 		l.land(f, asked, g, err)
 		if err != nil && background {
 			l.log.Warn("token not renewed", "err", err)
 		}
 	})
+}
+
+// errPanic is a request that a mistake of ours broke off.
+var errPanic = errors.New("failed in an unforeseen way")
+
+// obtain makes one request. A panic in it is a request that failed, rather than the end of a process that has other things to do. Its
+// value is not logged, since it may hold a secret.
+func (l *login) obtain(refresh, rejected string) (g grant, err *Error) {
+	defer func() {
+		if recover() != nil {
+			l.log.Error("request for a token failed in an unforeseen way", "stack", string(debug.Stack()))
+			g, err = grant{}, &Error{Op: opToken, Err: errPanic}
+		}
+	}()
+	return l.endpoint.obtain(l.ctx, refresh, rejected)
 }
 
 // land ends a flight.

@@ -1,11 +1,14 @@
 package snow_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -286,6 +289,37 @@ func TestTokenTimeOut(t *testing.T) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A mistake of ours in a request for a token must neither end the process nor leave those who wait.
+func TestALoginThatPanicsHasFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var f fakeInstance
+		var log bytes.Buffer
+		broken := true
+		c := newFakeClient(t, &f, func(o *snow.ClientOptions) {
+			o.Log = slog.New(slog.NewTextHandler(&log, nil))
+			o.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if broken {
+					panic("a secret")
+				}
+				return f.RoundTrip(r)
+			})}
+		})
+		var typed *snow.Error
+		if err := c.Say(t.Context(), testChat, hello); !errors.As(err, &typed) || typed.Op != "token" || typed.Written {
+			t.Errorf("said with %v, want an error of the token", err)
+		}
+		if got := log.String(); !strings.Contains(got, "unforeseen") || strings.Contains(got, "a secret") {
+			t.Errorf("logged %q, want that it happened, and not the panic's value", got)
+		}
+		broken = false
+		<-time.After(time.Minute)
+		if err := c.Say(t.Context(), testChat, hello); err != nil {
+			t.Errorf("said a minute later with %v", err)
+		}
+	})
+}
 
 func TestCloseEndsTheLogin(t *testing.T) {
 	t.Parallel()
