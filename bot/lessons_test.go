@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"snowbot/adapter"
 	"snowbot/adapter/adaptertest"
 	"snowbot/bot"
 	"snowbot/snow"
@@ -227,10 +228,33 @@ func TestLessons(t *testing.T) {
 			noa := d.teams.AddUser(adaptertest.User{Name: "Noa Berg"})
 			d.chat = d.teams.Group(d.mia, noa)
 			c := d.connect()
+			d.settles()
+			d.stop() // who starts anew does not know that an agent listens, and looks for a wish in all words
+			d.start()
 			if p, err := d.chat.Say(d.within(), noa, "I want to talk to a person"); err != nil || !p.OK() {
 				t.Fatalf("status %d, %v", p.Status, err)
 			}
 			d.hears(c, "Noa Berg: I want to talk to a person")
+			if p, err := d.chat.Submit(d.within(), noa, d.sees("Connected").ID, map[string]any{"snowbot": "talk"}); err != nil || !p.OK() {
+				t.Fatalf("status %d, %v", p.Status, err)
+			}
+			d.sees("You are already chatting with a live agent.")
+			if got := len(d.requests("AGENT")); got != 1 {
+				t.Errorf("%d requests for an agent, want 1", got)
+			}
+		}},
+		{"11_nor-does-the-bot-make-another", func(d *desk, _ *snowtest.Options) {
+			d.hand = func(context.Context, *adapter.Activity) ([]*adapter.Activity, error) {
+				return []*adapter.Activity{{Type: adapter.TypeEvent, Name: "handoff.initiate"}}, nil
+			}
+		}, func(t *testing.T, d *desk) {
+			c := d.connect()
+			if err := d.chat.Install(d.within()); err != nil { // which Teams may say late, and the bot takes for a reason to ask
+				t.Fatal(err)
+			}
+			d.settles()
+			d.answers(c, "still here")
+			d.sees("still here")
 			if got := len(d.requests("AGENT")); got != 1 {
 				t.Errorf("%d requests for an agent, want 1", got)
 			}
