@@ -26,7 +26,8 @@ type ConnectorOptions struct {
 	// Hosts says which service URLs may be called; those get the token (see [HostPolicy.CheckToken]).
 	Hosts HostPolicy
 	// HTTP is the client to use. By default one that keeps up to 128 idle connections to a host, dials within 5 s
-	// and speaks TLS 1.2 or newer, and HTTP/2 where offered. Redirects are never followed.
+	// and speaks TLS 1.2 or newer, and HTTP/2 where offered. Redirects are never followed, and calls of the API take
+	// its transport only.
 	HTTP *http.Client
 	// Timeout bounds a whole call: getting a token, sending, repeating. The default is 8 s.
 	Timeout time.Duration

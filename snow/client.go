@@ -41,7 +41,8 @@ type ClientOptions struct {
 	// AppInboundID names the provider application; needed when several bots share the instance.
 	AppInboundID string
 
-	// HTTP makes the requests; nil means a client of our own. It is copied, and the copy follows no redirects.
+	// HTTP makes the requests; nil means a client of our own. Redirects are never followed; of what is beside its transport,
+	// requests for tokens alone take notice.
 	HTTP *http.Client
 	// Timeout limits one call, the wait for a token included, and one request for a token. 0 means [DefaultTimeout].
 	Timeout time.Duration
