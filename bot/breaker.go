@@ -2,6 +2,7 @@ package bot
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -172,11 +173,23 @@ func (h *hosts) get(name string) *host {
 		if h.byName == nil {
 			h.byName = map[string]*host{}
 		}
+		h.prune()
 		x = newHost(name)
 		x.share = h.replicas
 		h.byName[name] = x
 	}
 	return x
+}
+
+// hostsMost is how many hosts are remembered before those that are well are forgotten. Teams has a handful.
+const hostsMost = 64
+
+// prune makes room for another host. The lock is held.
+func (h *hosts) prune() {
+	if len(h.byName) < hostsMost {
+		return
+	}
+	maps.DeleteFunc(h.byName, func(name string, x *host) bool { return name != instanceHost && !x.away() })
 }
 
 // state says of each host whether it is out.

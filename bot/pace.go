@@ -77,6 +77,7 @@ func (r *room) pace(c *claim, conversation, tenant string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count()
+	r.sweep()
 	c.tenant = r.tenant(tenant)
 	if c.lease.Lane.Direction != store.ToTeams {
 		return // a look-up, which has windows of its own that are never full
@@ -106,16 +107,33 @@ func (r *room) count() {
 	}
 }
 
-// window returns that of a conversation. Those with nothing in them are forgotten from time to time.
-func (r *room) window(conversation string) *window {
-	if now := r.now(); now.Sub(r.swept) > 10*time.Minute {
-		r.swept = now
-		for name, w := range r.windows {
-			if d := r.doors[store.ToTeams].lanes[name]; d == nil && w.idle(now) {
-				delete(r.windows, name)
-			}
+// sweep forgets from time to time the windows and tenants with nothing in them.
+func (r *room) sweep() {
+	now := r.now()
+	if now.Sub(r.swept) <= 10*time.Minute {
+		return
+	}
+	r.swept = now
+	for name, w := range r.windows {
+		if d := r.doors[store.ToTeams].lanes[name]; d == nil && w.idle(now) {
+			delete(r.windows, name)
 		}
 	}
+	waitedFor := map[*rate]bool{}
+	for _, d := range r.doors {
+		for key := range d.groups {
+			waitedFor[key.tenant] = true
+		}
+	}
+	for name, t := range r.tenants {
+		if !waitedFor[t] && t.idle(now) {
+			delete(r.tenants, name)
+		}
+	}
+}
+
+// window returns that of a conversation.
+func (r *room) window(conversation string) *window {
 	w := r.windows[conversation]
 	if w == nil {
 		w = &window{}
@@ -365,6 +383,7 @@ func (r *room) typing(conversation, tenant string) func() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count()
+	r.sweep()
 	now := r.now()
 	d, t, w := r.doors[store.ToTeams], r.tenant(tenant), r.window(conversation)
 	for g := range d.groups {

@@ -208,6 +208,12 @@ func (r *rate) forget(now time.Time) {
 	r.recent = r.recent[i:]
 }
 
+// idle reports whether there is nothing to know.
+func (r *rate) idle(now time.Time) bool {
+	r.forget(now)
+	return r.flying == 0 && len(r.recent) == 0
+}
+
 // free returns how many sends may begin at once.
 func (r *rate) free(now time.Time) int {
 	r.forget(now)
