@@ -63,7 +63,7 @@ type Options struct {
 	AppID string
 	Rules Rules
 	// Workers is how many lanes of each direction are worked on at once, and as many again of those that had to wait.
-	// Default 64.
+	// Default 96.
 	Workers int
 	// PossibleRepeats is how many sends the store found to be in hand at an unclean end; they are counted as possible
 	// repeats.
@@ -128,7 +128,7 @@ func New(o Options) (*Bot, error) {
 		appID: o.AppID, rules: rules, workers: o.Workers, log: o.Log, now: o.Now,
 	}
 	if b.workers <= 0 {
-		b.workers = 64
+		b.workers = 96
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
