@@ -47,7 +47,7 @@ type group struct {
 
 func newRoom(tenantRate int) *room {
 	r := &room{
-		tenantRate: tenantRate, share: tenantRate, now: time.Now,
+		tenantRate: tenantRate, share: tenantRate, now: time.Now, swept: time.Now(),
 		windows: map[string]*window{}, tenants: map[string]*rate{}, doors: map[store.Direction]*door{},
 	}
 	for _, d := range []store.Direction{store.ToTeams, store.ToServiceNow, store.ToTicks} {
