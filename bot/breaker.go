@@ -35,8 +35,8 @@ type host struct {
 	down    atomic.Bool // since it opened, until a probe succeeds
 	well    atomic.Bool // the last call succeeded
 
-	// restsUntil is until when the host wishes to be left alone by all, in Unix nanoseconds. It is zero again after a call that
-	// was answered otherwise; until then trying is the one call that finds out.
+	// restsUntil is until when the host wishes to be left alone by the calls of chats, in Unix nanoseconds. It is zero again after
+	// one of them that was answered otherwise; until then trying is the one call that finds out.
 	restsUntil atomic.Int64
 	trying     atomic.Bool
 
@@ -81,19 +81,7 @@ func (h *host) tell() {
 
 // ask asks to make a call. Either report has to be told what came of it, or the answer may be another one after wait.
 func (h *host) ask() (report func(error), wait time.Duration) {
-	rest := h.restsUntil.Load()
-	if rest != 0 {
-		if wait := time.Until(time.Unix(0, rest)); wait > 0 {
-			return nil, wait + time.Millisecond
-		}
-		if h.trying.Swap(true) {
-			return nil, time.Second // or less, when that call is over
-		}
-	}
 	done, err := h.breaker.Allow()
-	if err != nil && rest != 0 {
-		h.trying.Store(false)
-	}
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState):
 		return nil, max(time.Until(time.Unix(0, h.opened.Load()).Add(breakerProbe)), 0) + time.Millisecond
@@ -109,12 +97,6 @@ func (h *host) ask() (report func(error), wait time.Duration) {
 			h.probing.Store(false)
 		}
 		done(err)
-		if rest != 0 {
-			if !errors.Is(err, errNoCall) {
-				h.restsUntil.CompareAndSwap(rest, 0) // unless it was answered so again
-			}
-			h.trying.Store(false)
-		}
 		switch {
 		case errors.Is(err, errNoCall):
 		case err != nil:
@@ -122,6 +104,32 @@ func (h *host) ask() (report func(error), wait time.Duration) {
 		case !h.well.Swap(true):
 			h.tell()
 		}
+	}, 0
+}
+
+// askChat asks as ask does, for one of chatOps: while the host wishes to be left alone by them, the answer is to wait.
+func (h *host) askChat() (report func(error), wait time.Duration) {
+	rest := h.restsUntil.Load()
+	if rest == 0 {
+		return h.ask()
+	}
+	if wait := time.Until(time.Unix(0, rest)); wait > 0 {
+		return nil, wait + time.Millisecond
+	}
+	if h.trying.Swap(true) {
+		return nil, time.Second // or less, when that call is over
+	}
+	told, wait := h.ask()
+	if told == nil {
+		h.trying.Store(false)
+		return nil, wait
+	}
+	return func(err error) {
+		if err == nil { // no answer, and that of a host in trouble, say nothing of a limit
+			h.restsUntil.CompareAndSwap(rest, 0) // unless it was heeded again
+		}
+		h.trying.Store(false)
+		told(err)
 	}, 0
 }
 

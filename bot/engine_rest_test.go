@@ -2,6 +2,7 @@ package bot_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,9 +20,7 @@ func TestWhenServiceNowLimitsUsOneCallFindsOut(t *testing.T) {
 			e.connect(name(i))
 		}
 		calls := func() int { return len(e.snow.done()) }
-		e.snow.failing(func(op string) error {
-			return &snow.Error{Op: op, StatusCode: 429, RetryAfter: time.Minute, Written: true}
-		})
+		e.limits()
 		e.says(name(0), "first")
 		e.passes(time.Second)
 		before := calls()
@@ -60,7 +59,7 @@ func TestALimitOfTicketsIsNoneOfWords(t *testing.T) {
 		e.connect("talks")
 		e.snow.failing(func(op string) error {
 			if op == "incident" {
-				return &snow.Error{Op: op, StatusCode: 429, RetryAfter: time.Minute, Written: true}
+				return limited(op)
 			}
 			return nil
 		})
@@ -75,5 +74,81 @@ func TestALimitOfTicketsIsNoneOfWords(t *testing.T) {
 		if got := e.snow.done(); got[len(got)-1] != "message hello" {
 			t.Errorf("the instance was sent %q, want the words last", got)
 		}
+	})
+}
+
+// Nor is a limit of words one of tickets, whose success does not tell that words are taken again.
+func TestALimitOfWordsIsNoneOfTickets(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		const chats = 5
+		name := func(i int) string { return fmt.Sprintf("chat%d", i) }
+		for i := range chats {
+			e.connect(name(i))
+		}
+		e.says("ticket", "agent please")
+		e.passes(time.Second)
+		e.post(e.snow.sessionOf("ticket"), snow.Event{Completed: true})
+		e.passes(time.Second)
+		e.limits()
+		e.says(name(0), "first")
+		e.passes(time.Second)
+		e.presses("ticket", "ticket")
+		e.passes(time.Second)
+		if n := len(e.teams.tried("ticket", "INC1")); n != 1 {
+			t.Errorf("told %d times of a ticket while words had to wait, want once", n)
+		}
+		before := len(e.snow.done())
+		for i := range chats {
+			e.says(name(i), "hello")
+		}
+		e.passes(time.Minute)
+		if calls := e.snow.done()[before:]; len(calls) != 1 {
+			t.Errorf("%d calls ran into the limit to find out that it still holds, want one: %q", len(calls), calls)
+		}
+	})
+}
+
+// A call that gets no answer has found nothing out.
+func TestACallWithoutAnAnswerDoesNotEndALimit(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		const chats = 5
+		name := func(i int) string { return fmt.Sprintf("chat%d", i) }
+		for i := range chats {
+			e.connect(name(i))
+		}
+		e.limits()
+		e.says(name(0), "first")
+		e.passes(time.Second)
+		before := len(e.snow.done())
+		for i := range chats {
+			e.says(name(i), "hello")
+		}
+		lost := false
+		e.snow.failing(func(op string) error {
+			if !lost {
+				lost = true
+				return &snow.Error{Op: op, Err: syscall.ECONNREFUSED}
+			}
+			return limited(op)
+		})
+		e.passes(time.Minute)
+		if calls := e.snow.done()[before:]; len(calls) != 2 {
+			t.Errorf("%d calls, want the one that was lost and one that ran into the limit: %q", len(calls), calls)
+		}
+	})
+}
+
+// limited is the answer to a call that is one too many.
+func limited(op string) error {
+	return &snow.Error{Op: op, StatusCode: 429, RetryAfter: time.Minute, Written: true}
+}
+
+// limits has ServiceNow take no call of a chat, for a minute at a time.
+func (e *engine) limits() {
+	e.snow.failing(func(op string) error {
+		if op == "incident" {
+			return nil
+		}
+		return limited(op)
 	})
 }

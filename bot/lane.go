@@ -122,7 +122,7 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 		c.unread = unread(err)
 		return c
 	}
-	c.state, c.old = s, old(s)
+	c.state, c.old, c.chat = s, old(s), to != store.ToTeams && d.Kind != kindTicket
 	switch {
 	case to == store.ToTeams:
 		c.host = b.hosts.get(teamsHost(s.Ref))
@@ -233,7 +233,7 @@ func (b *Bot) release(ctx context.Context, c *claim) {
 	l := c.lease
 	var ev event
 	head := l.Deliveries[0]
-	if l.Lane.Direction == store.ToServiceNow && c.host != nil && c.host.away() &&
+	if l.Lane.Direction == store.ToServiceNow && c.away() &&
 		c.state.Session != nil && c.state.Stuck != head.ID && b.now().Sub(head.Accepted) > b.rules.OutageAfter {
 		b.told.Store(true)
 		ev = outageEvent{head.ID}

@@ -88,7 +88,7 @@ func (b *Bot) probe(ctx context.Context, h *host) bool {
 	if silent == nil {
 		return false
 	}
-	report, _ := h.ask()
+	report, _ := h.askChat()
 	if report == nil {
 		return false
 	}
