@@ -41,7 +41,7 @@ type host struct {
 	trying     atomic.Bool
 
 	share replicas
-	news  chan struct{} // down or well may have changed
+	news  chan struct{} // down or well may have changed, or the rest be over
 }
 
 func newHost(name string) *host {
@@ -125,11 +125,13 @@ func (h *host) askChat() (report func(error), wait time.Duration) {
 		return nil, wait
 	}
 	return func(err error) {
-		if err == nil { // no answer, and that of a host in trouble, say nothing of a limit
-			h.restsUntil.CompareAndSwap(rest, 0) // unless it was heeded again
-		}
+		// No answer, and that of a host in trouble, say nothing of a limit; and it may have been heeded again.
+		over := err == nil && h.restsUntil.CompareAndSwap(rest, 0)
 		h.trying.Store(false)
 		told(err)
+		if over {
+			h.tell()
+		}
 	}, 0
 }
 

@@ -138,6 +138,61 @@ func TestACallWithoutAnAnswerDoesNotEndALimit(t *testing.T) {
 	})
 }
 
+// Who was told that the service desk is out of reach is not told that it can be reached while it takes nothing.
+func TestALimitIsNotTheEndOfAnOutage(t *testing.T) {
+	// told expects that everyone was told of the outage once, and so often of its end.
+	told := func(e *engine, over int, names ...string) {
+		e.t.Helper()
+		for _, name := range names {
+			if n := len(e.teams.tried(name, "can't be reached")); n != 1 {
+				e.t.Errorf("%s was told %d times of the outage, want once", name, n)
+			}
+			if n := len(e.teams.tried(name, "can be reached again")); n != over {
+				e.t.Errorf("%s was told %d times that it is over, want %d", name, n, over)
+			}
+		}
+	}
+	t.Run("a probe finds it", func(t *testing.T) {
+		bubble(t, bot.Rules{}, func(e *engine) {
+			e.connect("chat")
+			e.snow.failing(unavailable)
+			e.says("chat", "lost")
+			e.passes(10 * time.Minute) // the words are given up
+			before := len(e.snow.done())
+			e.limits()
+			e.passes(5 * time.Minute)
+			told(e, 0, "chat")
+			if n := len(e.snow.done()) - before; n > 5 {
+				t.Errorf("%d calls in five minutes, want one a minute", n)
+			}
+			e.snow.failing(nil)
+			e.passes(70 * time.Second)
+			told(e, 1, "chat")
+		})
+	})
+	t.Run("words find it", func(t *testing.T) {
+		bubble(t, bot.Rules{}, func(e *engine) {
+			const chats = 25
+			name := func(i int) string { return fmt.Sprintf("chat%d", i) }
+			for i := range chats {
+				e.connect(name(i))
+			}
+			e.connect("silent")
+			e.snow.failing(unavailable)
+			for i := range chats {
+				e.says(name(i), "are you there?")
+			}
+			e.passes(time.Minute)
+			e.limits()
+			e.passes(2 * time.Minute)
+			told(e, 0, name(0), name(chats-1), "silent")
+			e.snow.failing(nil)
+			e.passes(80 * time.Second)
+			told(e, 1, name(0), name(chats-1), "silent")
+		})
+	})
+}
+
 // limited is the answer to a call that is one too many.
 func limited(op string) error {
 	return &snow.Error{Op: op, StatusCode: 429, RetryAfter: time.Minute, Written: true}

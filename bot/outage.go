@@ -25,7 +25,7 @@ func (b *Bot) watch(ctx context.Context) error {
 		case <-h.news:
 		}
 		down := h.down.Load()
-		if !down && (!h.well.Load() || !b.told.Load()) {
+		if !down && (!h.well.Load() || h.away() || !b.told.Load()) { // a host that wishes to be left alone answers, and takes nothing
 			return nil
 		}
 		if !down {
