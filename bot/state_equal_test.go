@@ -10,11 +10,7 @@ import (
 // A state whose difference is not seen would not be written.
 func TestStateEqualSeesEveryField(t *testing.T) {
 	t.Parallel()
-	full := func() *state {
-		s := &state{}
-		fill(t, reflect.ValueOf(s).Elem())
-		return s
-	}
+	full := func() *state { return fullState(t) }
 	if s := full(); !s.equal(s.clone()) || !(&state{}).equal(&state{}) {
 		t.Error("a state differs from its copy")
 	}
@@ -24,6 +20,49 @@ func TestStateEqualSeesEveryField(t *testing.T) {
 			t.Errorf("states that differ in %s are equal", path)
 		}
 	})
+}
+
+// What a copy shares with the state that is in the cache would be edited in both, and so neither be seen nor be written.
+func TestStateCloneSharesNothingThatIsEdited(t *testing.T) {
+	t.Parallel()
+	s := fullState(t)
+	shared(reflect.ValueOf(s).Elem(), reflect.ValueOf(s.clone()).Elem(), "state", func(path string) {
+		if path != "state.Sent" { // which is only ever replaced
+			t.Errorf("a state and its copy share %s", path)
+		}
+	})
+}
+
+// shared calls found with the path of everything that a and b, two states or parts of them, both refer to.
+func shared(a, b reflect.Value, path string, found func(path string)) {
+	switch a.Kind() {
+	case reflect.Struct:
+		if a.Type() == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for i := range a.NumField() {
+			shared(a.Field(i), b.Field(i), path+"."+a.Type().Field(i).Name, found)
+		}
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		switch {
+		case a.Pointer() == b.Pointer():
+			found(path)
+		case a.Kind() == reflect.Pointer:
+			shared(a.Elem(), b.Elem(), path, found)
+		case a.Kind() == reflect.Slice:
+			for i := range a.Len() {
+				shared(a.Index(i), b.Index(i), path, found)
+			}
+		}
+	}
+}
+
+// fullState is a state in which everything is set.
+func fullState(t *testing.T) *state {
+	t.Helper()
+	s := &state{}
+	fill(t, reflect.ValueOf(s).Elem())
+	return s
 }
 
 // fill sets every field of v, and of what it holds, to something that is not zero.
