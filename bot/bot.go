@@ -434,10 +434,15 @@ func (b *Bot) apply(ctx context.Context, conversation string, ids []store.EventI
 	ran := false
 	f := b.facts()
 	err := b.store.Apply(ctx, conversation, ids, func(t *store.Turn) error {
-		ran = true
+		if ran = true; t.New && len(ids) == 0 {
+			return errErased
+		}
 		return b.transit(t, seed, ev, f, &counts)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errErased):
+		return nil
+	case err != nil:
 		return fmt.Errorf("commit: %w", err)
 	}
 	if p, ok := ev.(*postEvent); !ran && (!ok || !p.readBack) {

@@ -18,9 +18,10 @@ const erasePause = 100 * time.Millisecond
 
 // EndSessions ends the live sessions of all conversations that hold words of a person (see [Person]), and returns when both sides
 // have been told, or have been given up: [store.Store.Erase] would erase with a conversation what tells them. When ctx ends before,
-// the error is [ErrNotTold], and another call waits on. It needs a bot that runs, here or in another replica.
+// and after a session was ended, the error is [ErrNotTold], and another call waits on. It needs a bot that runs, here or in another
+// replica.
 func (b *Bot) EndSessions(ctx context.Context, person string) error {
-	for {
+	for begun := false; ; {
 		var live []string
 		told := true
 		err := b.store.Export(ctx, person, func(r store.Record, _ []store.Line) error {
@@ -37,19 +38,24 @@ func (b *Bot) EndSessions(ctx context.Context, person string) error {
 		for _, conversation := range live {
 			if err == nil {
 				err = b.apply(ctx, conversation, nil, erasureEvent{})
+				begun = begun || err == nil
 			}
 		}
+		begun = begun || !told
 		switch {
-		case ctx.Err() != nil:
+		case err == nil && told && len(live) == 0:
+			return nil
+		case ctx.Err() != nil && begun:
 			return ErrNotTold
 		case err != nil:
 			return fmt.Errorf("end sessions: %w", err)
-		case told && len(live) == 0:
-			return nil
 		}
 		pause(ctx, erasePause)
 	}
 }
+
+// errErased is an event without an id of its own, such as a timer, in a conversation that was erased meanwhile: it is not made again.
+var errErased = errors.New("the conversation was erased")
 
 // An erasureEvent says that the conversation is about to be erased.
 type erasureEvent struct{}

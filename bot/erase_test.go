@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"snowbot/bot"
+	"snowbot/store"
 )
 
 // Who is erased in the middle of a chat does not leave an agent who writes to nobody.
@@ -46,6 +47,72 @@ func TestBothAreToldOfTheEndBeforeAnErasure(t *testing.T) {
 		e.passes(time.Second)
 		if len(e.teams.tried("other", "still here?")) != 1 {
 			t.Error("another's chat was ended too")
+		}
+	})
+}
+
+// An exporter is a store in which something happens before or after a person's data is read.
+type exporter struct {
+	store.Store
+	before func(context.Context) error
+	after  func()
+}
+
+func (s *exporter) Export(ctx context.Context, person string, f func(store.Record, []store.Line) error) error {
+	if s.before != nil {
+		if err := s.before(ctx); err != nil {
+			return err
+		}
+	}
+	err := s.Store.Export(ctx, person, f)
+	if s.after != nil {
+		s.after()
+	}
+	return err
+}
+
+// exporting starts the engine anew with an exporter.
+func (e *engine) exporting() *exporter {
+	x := &exporter{}
+	e.stop()
+	e.wrap = func(s store.Store) store.Store { x.Store = s; return x }
+	e.start()
+	return x
+}
+
+func TestWhatIsErasedMeanwhileIsNotMadeAgain(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		x := e.exporting()
+		person := bot.Person(e.store, "tenant", "aad-chat")
+		e.connect("chat")
+		x.after = func() {
+			if _, err := e.store.Erase(e.t.Context(), person); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := e.bot.EndSessions(e.t.Context(), person); err != nil {
+			t.Errorf("with another erasure: %v", err)
+		}
+		if r, err := e.store.Load(e.t.Context(), "tenant/chat"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("of the conversation is left %+v, %v", r, err)
+		}
+	})
+}
+
+// A database that is slow has ended no chat of which somebody would have to be told.
+func TestNobodyIsLeftUntoldOfAChatThatWasNotEnded(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		x := e.exporting()
+		person := bot.Person(e.store, "tenant", "aad-chat")
+		e.connect("chat")
+		x.before = func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(e.t.Context(), 5*time.Second)
+		defer cancel()
+		if err := e.bot.EndSessions(ctx, person); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, bot.ErrNotTold) {
+			t.Errorf("when nothing can be read: %v, want %v", err, context.DeadlineExceeded)
 		}
 	})
 }
