@@ -138,7 +138,7 @@ func (a *adminAPI) part(ctx context.Context, person string) error {
 	if errors.Is(err, bot.ErrNotTold) {
 		return &problem{
 			http.StatusConflict, codeNotTold,
-			"a chat with an agent was ended, and not everybody could be told of it yet (see snowbot sessions and doctor): repeat this in a while, or say --now to erase at once",
+			"a chat with an agent was ended, and not everybody could be told of it yet: repeat this in a while, or say --now to erase at once, which is the way out when snowbot dead-letters lists the end of the chat",
 		}
 	}
 	return err
