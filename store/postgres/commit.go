@@ -6,21 +6,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"snowbot/store"
 )
 
-const (
-	// committers is how many transactions of Apply, Settle and Begin a replica has under way at most.
-	committers = 4
-	// slowAfter is after how long a transaction is not waited for any more.
-	slowAfter = 20 * time.Millisecond
-	// batchLimit bounds the calls in one transaction.
-	batchLimit = 64
-)
+// committers is how many transactions of Apply, Settle and Begin a replica has under way at most.
+const committers = 4
 
 // States of a call.
 const (
@@ -77,21 +70,15 @@ func (c *call) wait(ctx context.Context) error {
 	}
 }
 
-// A queue is what the committers have to do. They take as much at a time as there is, so that one of them is the best as long as
-// it is quick: another begins only when a transaction takes long, because the database is far away or a row is locked, or when
-// there is more to do than fits into one.
+// A queue is what the committers have to do.
 type queue struct {
-	mu      sync.Mutex
-	calls   []*call
-	busy    map[string]bool // conversations of the transactions under way
-	quick   int             // transactions under way that do not take long yet
-	closing bool
-	kick    chan struct{} // for one committer
-	members sync.WaitGroup
+	pace
+	calls []*call
+	busy  map[string]bool // conversations of the transactions under way
 }
 
 func newQueue() *queue {
-	return &queue{busy: map[string]bool{}, kick: make(chan struct{}, 1)}
+	return &queue{pace: pace{kick: make(chan struct{}, 1)}, busy: map[string]bool{}}
 }
 
 func (q *queue) add(c *call) bool {
@@ -100,7 +87,7 @@ func (q *queue) add(c *call) bool {
 	if ok {
 		q.calls = append(q.calls, c)
 	}
-	need := q.quick == 0 || len(q.calls)%batchLimit == 0
+	need := q.hurry(len(q.calls))
 	q.mu.Unlock()
 	if need {
 		q.wake()
@@ -108,38 +95,14 @@ func (q *queue) add(c *call) bool {
 	return ok
 }
 
-// close lets the committers end when there is nothing left to do.
-func (q *queue) close() {
-	q.mu.Lock()
-	q.closing = true
-	q.mu.Unlock()
-	q.wake()
-}
-
-func (q *queue) wake() {
-	select {
-	case q.kick <- struct{}{}:
-	default: // somebody is about to look
-	}
-}
-
 // take takes the next calls off the queue, one of each conversation, and waits until there are some that should not wait.
 // [queue.release] has to follow. It returns none when the queue is closed and empty.
-func (q *queue) take() []*call {
-	for {
-		q.mu.Lock()
-		out := q.next()
-		more := len(q.calls) >= batchLimit
-		ending := q.closing && len(q.calls) == 0
-		q.mu.Unlock()
-		if len(out) > 0 && more || len(out) == 0 && ending {
-			q.wake() // another committer
-		}
-		if len(out) > 0 || ending {
-			return out
-		}
-		<-q.kick
-	}
+func (q *queue) take() (out []*call) {
+	q.await(func() (bool, int) {
+		out = q.next()
+		return len(out) > 0, len(q.calls)
+	})
+	return out
 }
 
 // next takes calls unless it is better to wait.
@@ -164,30 +127,17 @@ func (q *queue) next() []*call {
 		q.busy[c.conversation] = true
 	}
 	q.calls = rest
-	q.quick++
 	return out
 }
 
-// slow notes that a transaction takes long, so that it is not waited for any more.
-func (q *queue) slow() {
-	q.mu.Lock()
-	q.quick--
-	q.mu.Unlock()
-	q.wake()
-}
-
-// release lets the conversations of calls that were taken go on. Their transaction was quick if late has not fired.
+// release lets the conversations of calls that were taken go on.
 func (q *queue) release(calls []*call, late *time.Timer) {
-	quick := late.Stop()
 	q.mu.Lock()
 	for _, c := range calls {
 		delete(q.busy, c.conversation)
 	}
-	if quick {
-		q.quick--
-	}
 	q.mu.Unlock()
-	q.wake()
+	q.end(late)
 }
 
 // commits is a committer. It ends when the queue is closed and empty.
@@ -209,7 +159,7 @@ func (s *Store) commits(ctx context.Context) {
 			again = false
 			return
 		}
-		late = time.AfterFunc(slowAfter, s.queue.slow)
+		late = s.queue.begin()
 		s.commitAll(ctx, calls)
 		s.queue.release(calls, late)
 	}

@@ -183,10 +183,26 @@ func (s *Store) wait(ctx context.Context, d store.Direction, woken <-chan struct
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	pause, err := s.soons.get(ctx, d)
+	k, err := s.soons.put(d)
 	if err != nil {
 		return err
 	}
+	timer := time.NewTimer(look)
+	defer timer.Stop()
+	select {
+	case <-k.done:
+	case <-woken:
+	case <-timer.C: // there may be work all the same
+	case <-ctx.Done():
+	}
+	if s.soons.leave(k) {
+		return s.usable(ctx)
+	}
+	<-k.done
+	if k.err != nil {
+		return k.err
+	}
+	pause := k.a
 	if pause <= 0 {
 		s.hub.mu.Lock()
 		since := time.Since(s.hub.empty[d])
@@ -196,8 +212,7 @@ func (s *Store) wait(ctx context.Context, d store.Direction, woken <-chan struct
 		}
 		pause = breath
 	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
+	timer.Reset(pause)
 	select {
 	case <-woken:
 	case <-timer.C:

@@ -143,12 +143,12 @@ func (s *Store) shares(ctx context.Context) {
 		h := newShare(func(ctx context.Context, asked []terms) ([]claimed, error) { return s.claimAll(ctx, d, asked) })
 		h.unwanted = s.free
 		s.claims[d] = h
-		s.wg.Go(func() { h.answers(ctx) })
+		h.start(ctx)
 	}
 	s.loads, s.finds, s.soons = newShare(s.loadAll), newShare(s.findAll), newShare(s.soonAll)
-	s.wg.Go(func() { s.loads.answers(ctx) })
-	s.wg.Go(func() { s.finds.answers(ctx) })
-	s.wg.Go(func() { s.soons.answers(ctx) })
+	s.loads.start(ctx)
+	s.finds.start(ctx)
+	s.soons.start(ctx)
 }
 
 // endShares waits until all that was asked is answered.

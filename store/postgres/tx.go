@@ -224,6 +224,9 @@ func (s *Store) readOnce(ctx context.Context, f func(ctx context.Context, conn *
 	}
 	defer conn.Release()
 	err = f(limited, conn.Conn())
+	if limited.Err() != nil && conn.Conn().IsClosed() { // it may be silent, and would wait for a goodbye
+		_ = conn.Conn().PgConn().Conn().Close()
+	}
 	var pg *pgconn.PgError
 	if err != nil && (conn.Conn().IsClosed() || errors.As(err, &pg)) {
 		return &databaseError{err, conn.Conn().IsClosed()}
