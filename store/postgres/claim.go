@@ -191,8 +191,9 @@ func (s *Store) addToRun(c *claimed, d *store.Delivery, sealed []byte, err error
 }
 
 // free gives back what was claimed for somebody who has left meanwhile, so that its lane does not rest for the time of a lease.
+// Where the lease before ran out, this one has to run out too: the next claim learns only so that the head may have been sent.
 func (s *Store) free(c claimed) {
-	if c.lease == nil {
+	if c.lease == nil || c.lease.Lapsed {
 		return
 	}
 	s.wg.Go(func() { // beside the next claims; Close waits for these, and so for this

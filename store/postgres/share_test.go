@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,45 @@ func TestClaimOfSomebodyWhoLeft(t *testing.T) {
 	l, err := next(soon, s)
 	if err != nil || l.Lapsed || len(l.Deliveries) != 1 {
 		t.Errorf("the next claim: %+v, %v, want a lane whose last lease was given back", l, err)
+	}
+}
+
+// TestLapsedClaimOfSomebodyWhoLeft: when the lease before had run out, what it sent may be sent again. Whoever claims next is told,
+// also when a claim between was made for a caller who has left.
+func TestLapsedClaimOfSomebodyWhoLeft(t *testing.T) {
+	t.Parallel()
+	url := shared.Schema(t, t.TempDir())
+	var later atomic.Int64
+	now := time.Now()
+	s := open(t, postgres.Options{URL: url, Now: func() time.Time { return now.Add(time.Duration(later.Load())) }})
+	send(t, s, "c", "d")
+	if _, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 1); err != nil {
+		t.Fatal(err)
+	}
+	later.Add(int64(2 * time.Minute))
+	unlock := lockTable(t, url, "lanes")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := s.Claim(ctx, store.ToTeams, time.Minute, 1)
+		ended <- err
+	}()
+	awaitLock(t, url, "lanes")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Claim: %v, want its context's error", err)
+	}
+	unlock()
+	l, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 1)
+	if errors.Is(err, store.ErrEmpty) {
+		if err := s.Apply(t.Context(), "c", nil, func(*store.Turn) error { return nil }); err != nil { // behind what the claim may have left to do
+			t.Fatal(err)
+		}
+		later.Add(int64(2 * time.Minute))
+		l, err = s.Claim(t.Context(), store.ToTeams, time.Minute, 1)
+	}
+	if err != nil || !l.Lapsed || len(l.Deliveries) != 1 {
+		t.Errorf("the next claim: %+v, %v, want one that tells of the lease that ran out", l, err)
 	}
 }
 
