@@ -61,14 +61,14 @@ func (e *KeyTakenError) Error() string {
 	return fmt.Sprintf("key belongs to conversation %s", e.Conversation)
 }
 
-// A PanicError means that the function given to [Store.Apply] or [Store.Settle] panicked. Nothing was
-// changed. The panic's value is not part of the error's text, since it may hold words of a person.
+// A PanicError means that the function given to [Store.Apply] or [Store.Settle] panicked, and nothing was changed; or that the
+// store did, in what it does for several callers at once. The panic's value is not part of the error's text, since it may hold words of a person.
 type PanicError struct {
 	Value any
 	Stack []byte // where it panicked
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("turn panicked with a %T", e.Value) }
+func (e *PanicError) Error() string { return fmt.Sprintf("panicked with a %T", e.Value) }
 
 // A Direction says where the deliveries of a lane go.
 type Direction string

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -154,19 +155,20 @@ func (h *share[Q, A]) answerNext(ctx context.Context) bool {
 	return true
 }
 
-// answer asks the server. If it refuses what was asked together, each question is asked alone, so that it is clear whose
-// fault it is.
+// answer asks the server. If it refuses what was asked together, each question is asked alone whose asker is there still, so that
+// it is clear whose fault it is.
 func (h *share[Q, A]) answer(ctx context.Context, questions []*question[Q, A]) {
-	list := make([]Q, len(questions))
-	for i, k := range questions {
-		list[i] = k.q
-	}
-	answers, err := h.ask(ctx, list)
-	if err != nil && len(questions) > 1 && kindOf(err) == final {
-		for i := range questions {
-			h.answer(ctx, questions[i:i+1])
+	answers, err := h.guarded(ctx, questions)
+	if err != nil && len(questions) > 1 && kindOf(err) == final && ctx.Err() == nil {
+		for i, k := range questions {
+			if !k.over.Load() {
+				h.answer(ctx, questions[i:i+1])
+			}
 		}
 		return
+	}
+	if err != nil && ctx.Err() != nil { // whoever has not left waits for a store that is closed
+		err = store.ErrClosed
 	}
 	for i, k := range questions {
 		first := k.over.CompareAndSwap(false, true)
@@ -180,4 +182,18 @@ func (h *share[Q, A]) answer(ctx context.Context, questions []*question[Q, A]) {
 		}
 		close(k.done)
 	}
+}
+
+// guarded asks the server. A panic is an error like any other: those who asked would not survive it, and others would not either.
+func (h *share[Q, A]) guarded(ctx context.Context, questions []*question[Q, A]) (answers []A, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &store.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	list := make([]Q, len(questions))
+	for i, k := range questions {
+		list[i] = k.q
+	}
+	return h.ask(ctx, list)
 }

@@ -184,6 +184,38 @@ func TestSharedReads(t *testing.T) {
 	wg.Wait()
 }
 
+// TestPanicInAShare: a panic where several ask together is an error for those who asked, and nobody's end.
+func TestPanicInAShare(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	s := open(t, postgres.Options{URL: shared.Schema(t, t.TempDir()), Now: func() time.Time {
+		if broken.Load() {
+			panic("no time")
+		}
+		return time.Now()
+	}})
+	send(t, s, "c", "d")
+	broken.Store(true)
+	var wg sync.WaitGroup
+	for range 9 {
+		wg.Go(func() {
+			if _, err := s.Claim(t.Context(), store.ToTeams, time.Minute, 1); !errors.As(err, new(*store.PanicError)) {
+				t.Errorf("Claim: %v, want a PanicError", err)
+			}
+		})
+		wg.Go(func() {
+			if err := s.Wait(t.Context(), store.ToTeams); err != nil && !errors.As(err, new(*store.PanicError)) { // it may be early
+				t.Errorf("Wait: %v, want a PanicError", err)
+			}
+		})
+	}
+	wg.Wait()
+	broken.Store(false)
+	if l, err := next(t.Context(), s); err != nil || len(l.Deliveries) != 1 {
+		t.Errorf("the next claim: %+v, %v", l, err)
+	}
+}
+
 // lockTable keeps tables from everybody else until unlock is called.
 func lockTable(t *testing.T, url string, tables ...string) (unlock func()) {
 	t.Helper()
