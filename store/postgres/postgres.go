@@ -81,6 +81,7 @@ type Store struct {
 	closed chan struct{} // Close was called
 	once   sync.Once
 	stop   context.CancelFunc // ends the listener and the announcer
+	cut    context.CancelFunc // ends what the shares have asked
 	wg     sync.WaitGroup
 	done   chan struct{} // Close has ended
 }
@@ -138,6 +139,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // shares starts what answers questions that are asked at the same time.
 func (s *Store) shares(ctx context.Context) {
+	ctx, s.cut = context.WithCancel(ctx)
 	s.claims = map[store.Direction]*share[terms, claimed]{}
 	for _, d := range claimable {
 		h := newShare(func(ctx context.Context, asked []terms) ([]claimed, error) { return s.claimAll(ctx, d, asked) })
@@ -151,8 +153,8 @@ func (s *Store) shares(ctx context.Context) {
 	s.soons.start(ctx)
 }
 
-// endShares waits until all that was asked is answered.
-func (s *Store) endShares() {
+// endShares closes the shares, and returns what waits until all that was asked is answered. What hangs is cut off after a grace.
+func (s *Store) endShares() (wait func()) {
 	all := []interface {
 		close()
 		wait()
@@ -163,8 +165,12 @@ func (s *Store) endShares() {
 	for _, h := range all {
 		h.close()
 	}
-	for _, h := range all {
-		h.wait()
+	late := time.AfterFunc(grace, s.cut)
+	return func() {
+		for _, h := range all {
+			h.wait()
+		}
+		late.Stop()
 	}
 }
 
@@ -212,8 +218,9 @@ func (s *Store) Close() error {
 		close(s.closed)
 		s.queue.close()
 		s.hub.close()
+		wait := s.endShares()
 		s.queue.members.Wait()
-		s.endShares()
+		wait()
 		s.stop()
 		s.wg.Wait()
 		s.pool.Close()

@@ -103,6 +103,28 @@ func TestSilentWait(t *testing.T) {
 	}
 }
 
+// TestSilentClose: a store is closed while a connection is silent, and whoever waits for that is told.
+func TestSilentClose(t *testing.T) {
+	t.Parallel()
+	s, p := behind(t)
+	h := p.silence(postgres.SQLFind)
+	ended := make(chan error)
+	go func() {
+		_, err := s.Find(t.Context(), "key")
+		ended <- err
+	}()
+	await(t, h.fell, "the connection falls silent")
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.Close()
+	}()
+	if err := <-ended; !errors.Is(err, store.ErrClosed) {
+		t.Errorf("Find: %v, want ErrClosed", err)
+	}
+	await(t, closed, "the store is closed")
+}
+
 // await waits for a channel to be closed.
 func await(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
