@@ -24,7 +24,7 @@ size = excluded.size, head = excluded.head`
 	// sqlDropParts takes those of the file that was replaced. With its row locked, all that can be seen is there.
 	sqlDropParts  = `DELETE FROM file_parts WHERE id = $1 AND mark <> $2`
 	sqlExtendFile = `UPDATE files SET expires = $2 WHERE id = $1 AND expires > coalesce($3::timestamptz, statement_timestamp())`
-	sqlFile       = `SELECT conversation, expires, mark, head FROM files
+	sqlFile       = `SELECT conversation, expires, mark, size, head FROM files
 WHERE id = $1 AND expires > coalesce($2::timestamptz, statement_timestamp())`
 	sqlParts   = `SELECT data FROM file_parts WHERE id = $1 AND mark = $2 ORDER BY n`
 	sqlFileIDs = `SELECT id FROM files WHERE id > $1 ORDER BY id LIMIT $2`
@@ -43,13 +43,15 @@ const (
 	partsAtOnce = 16
 )
 
-// transfer runs what writes or reads a file, when it is its turn.
-func (s *Store) transfer(ctx context.Context, run func() error) error {
-	select {
-	case s.files <- struct{}{}:
-		defer func() { <-s.files }()
-	case <-ctx.Done():
-	case <-s.closed:
+// transfer runs what writes or reads a file of so many bytes, when it is its turn. One without any goes at once.
+func (s *Store) transfer(ctx context.Context, size int, run func() error) error {
+	if size > 0 {
+		select {
+		case s.files <- struct{}{}:
+			defer func() { <-s.files }()
+		case <-ctx.Done():
+		case <-s.closed:
+		}
 	}
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -64,7 +66,7 @@ func (s *Store) PutFile(ctx context.Context, f store.File) error {
 	}
 	var mark store.FileMark
 	rand.Read(mark[:]) // never fails
-	return s.transfer(ctx, func() error {
+	return s.transfer(ctx, len(f.Data), func() error {
 		return s.transact(ctx, func(ctx context.Context, t *tx) error {
 			n := 0
 			for part := range slices.Chunk(f.Data, store.FilePart) {
@@ -118,7 +120,18 @@ func (s *Store) ExtendFile(ctx context.Context, id string, expires time.Time) er
 
 // File implements store.Store.
 func (s *Store) File(ctx context.Context, id string) (f store.File, err error) {
-	err = s.transfer(ctx, func() error {
+	var h fileHead
+	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
+		h, err = s.readHead(ctx, conn, id)
+		return err
+	})
+	if err != nil {
+		return store.File{}, err
+	}
+	if h.size == 0 {
+		return s.together(h, nil)
+	}
+	err = s.transfer(ctx, h.size, func() error {
 		return s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 			snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 			return pgx.BeginTxFunc(ctx, conn, snapshot, func(tx pgx.Tx) (err error) {
@@ -133,31 +146,56 @@ func (s *Store) File(ctx context.Context, id string) (f store.File, err error) {
 	return f, nil
 }
 
-// readFile puts a file together.
+// A fileHead is all of a file but its data.
+type fileHead struct {
+	file   store.File // what is not sealed
+	mark   [16]byte
+	size   int
+	sealed []byte
+}
+
+// readHead reads a file's row over a connection or in a transaction.
+func (s *Store) readHead(ctx context.Context, from interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}, id string,
+) (fileHead, error) {
+	h := fileHead{file: store.File{ID: id}}
+	err := from.QueryRow(ctx, sqlFile, id, s.moment()).Scan(&h.file.Conversation, &h.file.Expires, &h.mark, &h.size, &h.sealed)
+	h.file.Expires = h.file.Expires.UTC()
+	return h, orNotFound(err)
+}
+
+// readFile reads a file and puts it together.
 func (s *Store) readFile(ctx context.Context, tx pgx.Tx, id string) (store.File, error) {
-	f := store.File{ID: id}
-	var mark [16]byte
-	var head []byte
-	if err := tx.QueryRow(ctx, sqlFile, id, s.moment()).Scan(&f.Conversation, &f.Expires, &mark, &head); err != nil {
-		return store.File{}, orNotFound(err)
-	}
-	f.Expires = f.Expires.UTC()
-	r, err := store.ReadFile(s.keys, f, mark, head)
-	if err != nil {
-		return store.File{}, fmt.Errorf("file %s: %w", id, err)
-	}
-	rows, err := tx.Query(ctx, sqlParts, id, mark)
+	h, err := s.readHead(ctx, tx, id)
 	if err != nil {
 		return store.File{}, err
 	}
-	var sealed pgtype.DriverBytes // as it is in the connection's buffer
-	if _, err = pgx.ForEachRow(rows, []any{&sealed}, func() error { return r.Add(sealed) }); err == nil {
+	rows, err := tx.Query(ctx, sqlParts, id, h.mark)
+	if err != nil {
+		return store.File{}, err
+	}
+	defer rows.Close()
+	return s.together(h, rows)
+}
+
+// together puts a file together from its head and its parts, which are nil when it has no data.
+func (s *Store) together(h fileHead, parts pgx.Rows) (f store.File, err error) {
+	r, err := store.ReadFile(s.keys, h.file, h.mark, h.sealed)
+	if err == nil && parts != nil {
+		var sealed pgtype.DriverBytes // as it is in the connection's buffer
+		_, err = pgx.ForEachRow(parts, []any{&sealed}, func() error { return r.Add(sealed) })
+	}
+	if err == nil {
 		f, err = r.File()
 	}
 	if errors.Is(err, store.ErrWrongKey) {
-		return store.File{}, fmt.Errorf("file %s: %w", id, err)
+		err = fmt.Errorf("file %s: %w", h.file.ID, err)
 	}
-	return f, err
+	if err != nil {
+		return store.File{}, err
+	}
+	return f, nil
 }
 
 // FileIDs implements store.Copyable.

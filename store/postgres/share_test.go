@@ -216,6 +216,40 @@ func TestPanicInAShare(t *testing.T) {
 	}
 }
 
+// TestFileWithoutData: a file without data is read while others are on their way, as many as may be.
+func TestFileWithoutData(t *testing.T) {
+	t.Parallel()
+	url := shared.Schema(t, t.TempDir())
+	s := open(t, postgres.Options{URL: url, LockTimeout: time.Minute, StatementTimeout: time.Minute})
+	send(t, s, "c", "d")
+	f := store.File{ID: "bare", Name: "n", Conversation: "c", Expires: time.Now().Add(time.Hour).UTC().Truncate(time.Second)}
+	full := f
+	full.ID, full.Data = "full", []byte("data")
+	if err := errors.Join(s.PutFile(t.Context(), f), s.PutFile(t.Context(), full)); err != nil {
+		t.Fatal(err)
+	}
+	unlock := lockTable(t, url, "file_parts")
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if got, err := s.File(t.Context(), full.ID); err != nil || string(got.Data) != "data" {
+				t.Errorf("File: %+v, %v", got, err)
+			}
+		})
+	}
+	awaitLocks(t, url, "file_parts", 4)
+	soon, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	if got, err := s.File(soon, f.ID); err != nil || got.Conversation != "c" || got.Name != "n" {
+		t.Errorf("File without data: %+v, %v", got, err)
+	}
+	if _, err := s.File(soon, "none"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("File that is not there: %v, want ErrNotFound", err)
+	}
+	unlock()
+	wg.Wait()
+}
+
 // lockTable keeps tables from everybody else until unlock is called.
 func lockTable(t *testing.T, url string, tables ...string) (unlock func()) {
 	t.Helper()
@@ -239,10 +273,16 @@ func lockTable(t *testing.T, url string, tables ...string) (unlock func()) {
 // awaitLock waits until somebody waits for a table.
 func awaitLock(t *testing.T, url, table string) {
 	t.Helper()
+	awaitLocks(t, url, table, 1)
+}
+
+// awaitLocks waits until so many wait for a table.
+func awaitLocks(t *testing.T, url, table string, n int) {
+	t.Helper()
 	conn := shared.Connect(t, url)
 	defer conn.Close(context.Background())
-	eventually(t, "somebody waits for "+table, func() (waiting bool) {
-		err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass($1) AND NOT granted)", table).Scan(&waiting)
+	eventually(t, fmt.Sprintf("%d wait for %s", n, table), func() (waiting bool) {
+		err := conn.QueryRow(t.Context(), "SELECT count(*) >= $2 FROM pg_locks WHERE relation = to_regclass($1) AND NOT granted", table, n).Scan(&waiting)
 		if err != nil {
 			t.Error(err)
 		}
