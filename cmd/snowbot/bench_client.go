@@ -29,8 +29,12 @@ type plainConn struct {
 	used time.Time
 }
 
-// connIdle is how long a connection may have been idle to be used again; servers close one sooner or later.
-const connIdle = 10 * time.Second
+const (
+	// connIdle is how long a connection may have been idle to be used again; servers close one sooner or later.
+	connIdle = 10 * time.Second
+	// connsKept bounds the idle connections to an address, each of which costs a server memory.
+	connsKept = 128
+)
 
 func newPlainClient(limit time.Duration) *http.Client {
 	return &http.Client{Transport: &plainTransport{limit: limit, idle: map[string][]*plainConn{}}}
@@ -57,10 +61,19 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return res, err
 	}
 	c.used = now
-	t.mu.Lock()
-	t.idle[req.URL.Host] = append(t.idle[req.URL.Host], c)
-	t.mu.Unlock()
+	t.keep(req.URL.Host, c)
 	return res, nil
+}
+
+// keep keeps a connection for the next request.
+func (t *plainTransport) keep(addr string, c *plainConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.idle[addr]) >= connsKept {
+		c.Close()
+		return
+	}
+	t.idle[addr] = append(t.idle[addr], c)
 }
 
 // conn returns a connection that no other request has.

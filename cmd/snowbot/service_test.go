@@ -346,7 +346,7 @@ func TestServiceDrainsOnTerm(t *testing.T) {
 
 func TestServiceRefusesAttacks(t *testing.T) {
 	t.Parallel()
-	// Otherwise garbage is collected when there are 56 MB of it (garbage.go), and how far that has come says nothing of attacks.
+	// Otherwise garbage is collected when there are up to 60 MB of it (garbage.go), and how far that has come says nothing of attacks.
 	r := newRig(t, snowtest.Options{}, "GOMEMLIMIT=32MiB")
 	r.connect()
 	before := r.memory()
