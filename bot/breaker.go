@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,14 +33,8 @@ type host struct {
 	probing atomic.Bool
 	down    atomic.Bool // since it opened, until a probe succeeds
 	well    atomic.Bool // the last call succeeded
-
-	// restsUntil is until when the host wishes to be left alone by the calls of chats, in Unix nanoseconds. It is zero again after
-	// one of them that was answered otherwise; until then trying is the one call that finds out.
-	restsUntil atomic.Int64
-	trying     atomic.Bool
-
-	share replicas
-	news  chan struct{} // down or well may have changed, or the rest be over
+	share   replicas
+	news    chan struct{} // down or well may have changed
 }
 
 func newHost(name string) *host {
@@ -107,54 +100,6 @@ func (h *host) ask() (report func(error), wait time.Duration) {
 	}, 0
 }
 
-// askChat asks as ask does, for one of chatOps: while the host wishes to be left alone by them, the answer is to wait.
-func (h *host) askChat() (report func(error), wait time.Duration) {
-	rest := h.restsUntil.Load()
-	if rest == 0 {
-		return h.ask()
-	}
-	if wait := time.Until(time.Unix(0, rest)); wait > 0 {
-		return nil, wait + time.Millisecond
-	}
-	if h.trying.Swap(true) {
-		return nil, time.Second // or less, when that call is over
-	}
-	told, wait := h.ask()
-	if told == nil {
-		h.trying.Store(false)
-		return nil, wait
-	}
-	return func(err error) {
-		// No answer, and that of a host in trouble, say nothing of a limit; and it may have been heeded again.
-		over := err == nil && h.restsUntil.CompareAndSwap(rest, 0)
-		h.trying.Store(false)
-		told(err)
-		if over {
-			h.tell()
-		}
-	}, 0
-}
-
-// restLeast is how long a host is left alone that does not say for how long it wishes to be.
-const restLeast = time.Second
-
-// chatOps are the calls of the one interface of ServiceNow that chats need. A limit of another one, of tickets say, is none of theirs.
-var chatOps = []string{"agent", "message", "end", "typing", "report"}
-
-// heed notes that a call was answered by a wish to be left alone that is meant for all, and reports whether that is news. It is
-// called before report.
-func (h *host) heed(err error) (asked time.Duration, news bool) {
-	var se *snow.Error
-	if !errors.As(err, &se) || se.StatusCode != http.StatusTooManyRequests || !slices.Contains(chatOps, se.Op) {
-		return 0, false
-	}
-	asked = min(max(se.RetryAfter, restLeast), mostWait)
-	return asked, h.restsUntil.Swap(time.Now().Add(asked).UnixNano()) == 0
-}
-
-// away reports whether what waits for the host does so because it is out of reach, or wishes to be left alone.
-func (h *host) away() bool { return h.down.Load() || h.restsUntil.Load() != 0 }
-
 // out reports whether the host cannot be reached, as far as is known. While nobody has tried for a
 // while, that is not known: the next call is the probe.
 func (h *host) out() bool {
@@ -199,7 +144,7 @@ func (h *hosts) prune() {
 	if len(h.byName) < hostsMost {
 		return
 	}
-	maps.DeleteFunc(h.byName, func(name string, x *host) bool { return name != instanceHost && !x.away() })
+	maps.DeleteFunc(h.byName, func(name string, x *host) bool { return name != instanceHost && !x.down.Load() })
 }
 
 // state says of each host whether it is out.

@@ -122,7 +122,7 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 		c.unread = unread(err)
 		return c
 	}
-	c.state, c.old, c.chat = s, old(s), to != store.ToTeams && d.Kind != kindTicket
+	c.state, c.old = s, old(s)
 	switch {
 	case to == store.ToTeams:
 		c.host = b.hosts.get(teamsHost(s.Ref))
@@ -233,7 +233,7 @@ func (b *Bot) release(ctx context.Context, c *claim) {
 	l := c.lease
 	var ev event
 	head := l.Deliveries[0]
-	if l.Lane.Direction == store.ToServiceNow && c.away() &&
+	if l.Lane.Direction == store.ToServiceNow && c.host != nil && c.host.down.Load() &&
 		c.state.Session != nil && c.state.Stuck != head.ID && b.now().Sub(head.Accepted) > b.rules.OutageAfter {
 		b.told.Store(true)
 		ev = outageEvent{head.ID}
@@ -296,19 +296,9 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 		}
 	}
 	sent, call, err := b.carry(ctx, c)
-	if err != nil && c.host != nil {
-		b.heed(c.host, err)
-	}
 	finish(call.teams, health(err, call.made))
 	v := b.rules.judge(to, c.known(d), c.state, err, b.now())
 	b.conclude(ctx, c, &conclusion{sent: sent, err: err, v: v})
-}
-
-// heed has all lanes that lead to a host leave it alone if it asked for that.
-func (b *Bot) heed(h *host, err error) {
-	if asked, news := h.heed(err); news {
-		b.log.Warn("ServiceNow limits our calls (429); until it takes them again, one at a time finds out", "for", asked)
-	}
 }
 
 // errBegun is a send that was begun before a restart, under the policy that nothing is sent twice.

@@ -25,7 +25,7 @@ func (b *Bot) watch(ctx context.Context) error {
 		case <-h.news:
 		}
 		down := h.down.Load()
-		if !down && (!h.well.Load() || h.away() || !b.told.Load()) { // a host that wishes to be left alone answers, and takes nothing
+		if !down && (!h.well.Load() || !b.told.Load()) {
 			return nil
 		}
 		if !down {
@@ -88,7 +88,7 @@ func (b *Bot) probe(ctx context.Context, h *host) bool {
 	if silent == nil {
 		return false
 	}
-	report, _ := h.askChat()
+	report, _ := h.ask()
 	if report == nil {
 		return false
 	}
@@ -98,9 +98,7 @@ func (b *Bot) probe(ctx context.Context, h *host) bool {
 	result := errNoCall
 	defer func() { report(result) }()
 	// That nobody types is no news to anyone, and needs everything that words would need.
-	err = b.snow.Typing(ctx, chat, requestID(chat.SessionID, "probe"), false)
-	b.heed(h, err)
-	err = health(err, true)
+	err = health(b.snow.Typing(ctx, chat, requestID(chat.SessionID, "probe"), false), true)
 	if ctx.Err() != nil {
 		err = errNoCall // we are stopping, or were too slow to say
 	}

@@ -36,7 +36,6 @@ type door struct {
 type groupKey struct {
 	tenant *rate
 	host   *host
-	chat   bool
 }
 
 // A group is the claims that wait for the same tenant and host.
@@ -151,7 +150,7 @@ func (r *room) admit(c *claim) bool {
 	r.count()
 	d := r.doors[c.lease.Lane.Direction]
 	if len(d.lanes) == 0 && c.free(r.now()) {
-		if c.report, _ = c.ask(); c.report != nil {
+		if c.report, _ = c.host.ask(); c.report != nil {
 			c.begin()
 			return true
 		}
@@ -170,7 +169,7 @@ func (r *room) enter(d *door, c *claim) {
 	}
 	d.lanes[c.lease.Lane.Conversation] = c
 	d.size += c.size()
-	key := groupKey{c.tenant, c.host, c.chat}
+	key := groupKey{c.tenant, c.host}
 	if c.group = d.groups[key]; c.group == nil {
 		c.group = &group{groupKey: key, ready: claimHeap{which: inReady, before: urgent}}
 		d.groups[key] = c.group
@@ -272,7 +271,7 @@ func (d *door) pick(g *group, now time.Time) (*claim, time.Duration) {
 			}
 		}
 		if g.host != nil {
-			report, pause := c.ask()
+			report, pause := g.host.ask()
 			if report == nil {
 				g.hold()
 				return nil, pause
@@ -339,7 +338,7 @@ func (r *room) back(c *claim) bool {
 		c.tenant.flying++
 	}
 	if c.host != nil && free {
-		c.report, _ = c.ask()
+		c.report, _ = c.host.ask()
 		free = c.report != nil
 	}
 	return free

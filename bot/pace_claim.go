@@ -40,7 +40,6 @@ type claim struct {
 	window *window // of the conversation, unless it is not paced
 	tenant *rate   // of the tenant, unless it is not paced
 	host   *host   // where it goes, unless that is here
-	chat   bool    // it goes to the interface for chats of ServiceNow; see [host.askChat]
 
 	waited bool
 	report func(error) // to the host's breaker
@@ -68,19 +67,6 @@ func (c *claim) expires() time.Time {
 // free reports whether neither its tenant nor its conversation holds the claim back now.
 func (c *claim) free(now time.Time) bool {
 	return (c.tenant == nil || !c.tenant.next(now).After(now)) && (c.window == nil || !c.window.next(now).After(now))
-}
-
-// ask asks the host for the claim's call.
-func (c *claim) ask() (report func(error), wait time.Duration) {
-	if c.chat {
-		return c.host.askChat()
-	}
-	return c.host.ask()
-}
-
-// away reports whether the claim waits because its host is out of reach, or wishes to be left alone by its like.
-func (c *claim) away() bool {
-	return c.host != nil && (c.host.down.Load() || c.chat && c.host.away())
 }
 
 // begin counts the claim's send as under way.

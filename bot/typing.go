@@ -115,7 +115,6 @@ func (t *typist) pass(ctx context.Context, y typing) {
 	if err != nil || s.Session == nil || s.Session.Phase != connected {
 		return
 	}
-	instance := t.bot.hosts.get(instanceHost)
 	switch {
 	case y.agent:
 		if t.bot.hosts.get(teamsHost(s.Ref)).out() {
@@ -127,7 +126,7 @@ func (t *typist) pass(ctx context.Context, y typing) {
 		}
 		defer answered()
 		err = t.bot.teams.Typing(ctx, s.Ref)
-	case instance.out(), instance.away():
+	case t.bot.hosts.get(instanceHost).out():
 		return
 	default:
 		t.mu.Lock()
@@ -135,7 +134,6 @@ func (t *typist) pass(ctx context.Context, y typing) {
 		t.mu.Unlock()
 		chat, _ := t.bot.chat(s, s.Session.ID)
 		err = t.bot.snow.Typing(ctx, chat, requestID(chat.SessionID, "typing"), !y.over)
-		t.bot.heed(instance, err)
 		if err == nil && !y.over {
 			select {
 			case t.shown <- shown{y, at}:
