@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -47,6 +48,15 @@ const (
 	Flagged
 )
 
+var kinds = map[Kind]string{
+	Offered: "offered", Shown: "shown", Told: "told", Ticked: "ticked", Failed: "failed", Reached: "reached", Asked: "asked",
+	Joined: "joined", Ending: "ending", Accepted: "accepted", Left: "left", Ended: "ended", Closed: "closed", Killed: "killed",
+	Stopped: "stopped", Started: "started", Outage: "outage", Flagged: "flagged",
+}
+
+// String is the kind's name in English.
+func (k Kind) String() string { return kinds[k] }
+
 // An Event is something that one of the emulators, or whoever drives them, saw. Times are counted from the start of the record.
 type Event struct {
 	Kind    Kind
@@ -57,6 +67,20 @@ type Event struct {
 	Send    int32
 	Count   int32 // of Flagged
 	At, End time.Duration
+}
+
+// String is one line of a report.
+func (e Event) String() string {
+	s := fmt.Sprintf("%12v %12v %-8s", e.At.Round(time.Microsecond), max(0, e.End-e.At).Round(time.Microsecond), e.Kind)
+	switch {
+	case e.Mark.Number > 0:
+		s += fmt.Sprintf(" %s send %d ok %t unclear %t", e.Mark, e.Send, e.OK, e.Unclear)
+	case e.Mark.Conversation > 0:
+		s += fmt.Sprintf(" conversation %d session %d", e.Mark.Conversation, e.Session)
+	case e.Kind == Flagged:
+		s += fmt.Sprintf(" %d", e.Count)
+	}
+	return s
 }
 
 // A Record is what was seen, in any order. It is safe for concurrent use; its zero value is empty.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -60,9 +61,25 @@ func runCheck(c *benchCheck) error {
 		fmt.Println(v)
 	}
 	if err = cmp.Or(err, c.verdict(&report)); err != nil {
+		err = errors.Join(err, writeHistory(filepath.Join(dir, "history.txt"), &report))
 		return fmt.Errorf("%w; the database and the log of the service are in %s", err, dir)
 	}
 	return os.RemoveAll(dir)
+}
+
+// writeHistory writes what was seen of the conversations in which a promise was broken, one event a line: when, how long, what.
+func writeHistory(file string, r *history.Report) error {
+	broken := map[int32]bool{0: true} // what concerns all, such as a kill
+	for _, v := range r.Violations {
+		broken[v.Mark.Conversation] = true
+	}
+	var lines bytes.Buffer
+	for _, e := range r.Record.Events() {
+		if broken[e.Mark.Conversation] {
+			fmt.Fprintln(&lines, e)
+		}
+	}
+	return os.WriteFile(file, lines.Bytes(), 0o600)
 }
 
 // verdict says what is wrong with a report.
