@@ -45,7 +45,7 @@ type sizeRun struct {
 // runSize prints what the service needs with much to keep.
 func (c *benchCommand) runSize(ctx context.Context, binary, dir string) error {
 	r := &sizeRun{benchCommand: c, binary: binary, dir: dir, bar: newSizeBar()}
-	for _, measure := range []func(context.Context) error{r.live, r.few, r.many} {
+	for _, measure := range []func(context.Context) error{r.live, r.kept} {
 		if err := measure(ctx); err != nil {
 			return err
 		}
@@ -109,60 +109,82 @@ func (r *sizeRun) live(ctx context.Context) error {
 	})
 }
 
-// few measures the rate with little to keep, and then that of a backlog.
-func (r *sizeRun) few(ctx context.Context) error {
-	return r.on("few kept", func(s *benchStage) error {
-		if err := r.fill(ctx, s, few, 0); err != nil {
+// kept measures what it costs to keep much: the start, the memory, and the rate beside a service that keeps little. Then it
+// measures the backlog of the latter.
+func (r *sizeRun) kept(ctx context.Context) error {
+	return r.on("few kept", func(little *benchStage) error {
+		err := r.on("many kept", func(much *benchStage) error {
+			stages := []*keptStage{{benchStage: little, kept: few}, {benchStage: much, kept: r.Kept, waiting: r.Waiting}}
+			for _, s := range stages {
+				if err := r.begin(ctx, s); err != nil {
+					return err
+				}
+			}
+			return r.turns(ctx, stages)
+		})
+		if err != nil {
 			return err
 		}
-		if err := r.rate(ctx, s, few, 0); err != nil {
-			return err
-		}
-		return r.backlog(ctx, s)
+		return r.backlog(ctx, little)
 	})
 }
 
-// many measures start, memory and rate with much to keep.
-func (r *sizeRun) many(ctx context.Context) error {
-	return r.on("many kept", func(s *benchStage) error {
-		if err := r.fill(ctx, s, r.Kept, r.Waiting); err != nil {
-			return err
-		}
-		return r.rate(ctx, s, r.Kept, r.Waiting)
-	})
+// A keptStage has conversations of the past.
+type keptStage struct {
+	*benchStage
+	kept, waiting int // conversations, and deliveries
+	rates         []float64
 }
 
-// rate starts the service on what is kept, and measures what it relays both ways, as the median of some runs.
-func (r *sizeRun) rate(ctx context.Context, s *benchStage, kept, waiting int) error {
+// begin starts the service on what is kept, and opens the chats that are live.
+func (r *sizeRun) begin(ctx context.Context, s *keptStage) error {
+	if err := r.fill(ctx, s.benchStage, s.kept, s.waiting); err != nil {
+		return err
+	}
 	took, err := s.serve(ctx)
 	if err != nil {
 		return err
 	}
-	r.add("s", took.Seconds(), "start, with %d conversations kept", kept)
-	r.addMemory(s, "memory after the start, with %d kept", kept)
+	r.add("s", took.Seconds(), "start, with %d conversations kept", s.kept)
+	r.addMemory(s.benchStage, "memory after the start, with %d kept", s.kept)
 	if err := s.open(r.Chats); err != nil {
 		return err
 	}
-	if err := settle(ctx, s, time.Second, waiting); err != nil {
+	if err := settle(ctx, s.benchStage, time.Second, s.waiting); err != nil {
 		return err
 	}
 	if info, err := os.Stat(strings.TrimPrefix(s.database, "bbolt:")); err == nil {
-		r.add("MB", float64(info.Size())/(1<<20), "database file, with %d kept", kept)
+		r.add("MB", float64(info.Size())/(1<<20), "database file, with %d kept", s.kept)
 	}
-	plan := loadPlan{Chats: r.Chats, Senders: r.Senders, For: r.For}
-	rates := make([]float64, r.Runs)
-	for n := range rates {
-		row, err := s.relay(ctx, benchPhase{name: bothWays, employees: true, agents: true}, plan, r.spin)
-		if err != nil {
-			return err
-		}
-		rates[n] = row.delivered()
-	}
-	slices.Sort(rates)
-	r.add("messages/s", rates[len(rates)/2], "relay, both ways, with %d kept", kept)
-	r.addMemory(s, "memory after that, with %d kept", kept)
 	return nil
 }
+
+// turns measures what each stage relays both ways, as the median of some runs, and how the last one compares to the first. They
+// take turns, and who begins changes: a machine gets slower or faster by more than what is looked for within minutes.
+func (r *sizeRun) turns(ctx context.Context, stages []*keptStage) error {
+	plan := loadPlan{Chats: r.Chats, Senders: r.Senders, For: r.For}
+	order := slices.Clone(stages)
+	for range r.Runs {
+		for _, s := range order {
+			row, err := s.relay(ctx, benchPhase{name: bothWays, employees: true, agents: true}, plan, r.spin)
+			if err != nil {
+				return s.explain(err)
+			}
+			s.rates = append(s.rates, row.delivered())
+		}
+		slices.Reverse(order)
+	}
+	for _, s := range stages {
+		slices.Sort(s.rates)
+		r.add("messages/s", s.rate(), "relay, both ways, with %d kept", s.kept)
+		r.addMemory(s.benchStage, "memory after that, with %d kept", s.kept)
+	}
+	r.add("times", stages[len(stages)-1].rate()/stages[0].rate(), "%d kept to %d", stages[len(stages)-1].kept, stages[0].kept)
+	return nil
+}
+
+// rate is the median of its rates.
+func (s *keptStage) rate() float64 { return s.rates[len(s.rates)/2] }
 
 // backlog takes ServiceNow away, lets employees write, brings it back, and measures how fast what has waited is through.
 func (r *sizeRun) backlog(ctx context.Context, s *benchStage) error {
