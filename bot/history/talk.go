@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -41,10 +40,11 @@ type talk struct {
 	mu       sync.Mutex
 	taken    map[string]bool // activities that were accepted
 	messages map[Mark]*progress
-	ended    map[int32]bool // sessions whose end was shown
-	joined   map[int32]bool // sessions in which we know of an agent
-	replies  int            // of the bot itself
-	shown    int            // whatever the bot wrote
+	past     map[Direction]int32 // the last numbers of sessions that are over
+	ended    map[int32]bool      // sessions whose end was shown
+	joined   map[int32]bool      // sessions in which we know of an agent
+	replies  int                 // of the bot itself
+	shown    int                 // whatever the bot wrote
 
 	said map[Direction]*int32 // numbers given out; each direction has one writer at a time
 }
@@ -63,11 +63,14 @@ func (t *talk) wake() {
 	}
 }
 
-// accept notes the first acceptance of a message.
+// accept notes the first acceptance of a message. A copy that comes after its session is nothing to wait for.
 func (t *talk) accept(m Mark, end time.Duration) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.message(m)
+	if p == nil {
+		return false
+	}
 	first = p.accepted == 0
 	if first {
 		p.accepted = end
@@ -76,7 +79,11 @@ func (t *talk) accept(m Mark, end time.Duration) (first bool) {
 	return first
 }
 
+// message returns what is known of a message, or nil for one of a session that is over.
 func (t *talk) message(m Mark) *progress {
+	if m.Number <= t.past[m.Direction] {
+		return nil
+	}
 	p := t.messages[m]
 	if p == nil {
 		p = &progress{}
@@ -95,7 +102,9 @@ func (t *talk) took(activity string) {
 func (t *talk) reached(m Mark, at time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.message(m).late = at
+	if p := t.message(m); p != nil {
+		p.late = at
+	}
 }
 
 func (t *talk) joins(session int32) {
@@ -109,7 +118,9 @@ func (t *talk) saw(told []Mark, ended, reply bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, m := range told {
-		t.message(m).told = true
+		if p := t.message(m); p != nil {
+			p.told = true
+		}
 	}
 	if ended {
 		t.ended[t.session.Load()] = true
@@ -483,7 +494,10 @@ func (t *talk) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.taken)
-	maps.DeleteFunc(t.messages, func(Mark, *progress) bool { return true })
+	clear(t.messages)
+	for d, n := range t.said {
+		t.past[d] = *n
+	}
 }
 
 // pause waits, or reports false when ctx ends first.
