@@ -136,3 +136,28 @@ func TestUninstallingEndsTheSession(t *testing.T) {
 	d.hears(c, "The employee can no longer be reached: the bot was removed from the conversation in Teams.")
 	d.waits(snowtest.StateEnded)
 }
+
+// TestWordsThatWaitWhenBothEndTheChatAreNotLostInSilence has ServiceNow out of reach for what the employee says, until they and the
+// agent have ended the chat: ServiceNow would take the words then, and show them to nobody.
+func TestWordsThatWaitWhenBothEndTheChatAreNotLostInSilence(t *testing.T) {
+	t.Parallel()
+	dialects(t, func(t *testing.T, d *desk) {
+		c := d.connect()
+		remove, err := d.snow.AddFault(snowtest.Fault{Kind: snowtest.FaultStatus, Status: http.StatusServiceUnavailable, Action: "message"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.says("my last words")
+		d.says("end chat")
+		d.sees("You have ended the chat")
+		if err := d.snow.End(d.within(), c.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		remove()
+		d.sees("was not delivered because the chat was already over")
+		d.settles()
+		if said := d.said(c); len(said) > 0 {
+			t.Errorf("the agent sees %q after the end", said)
+		}
+	})
+}

@@ -58,15 +58,26 @@ func (e *postEvent) apply(c *change) {
 	switch {
 	case p.Status == snow.StatusFail:
 		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeFailed), ticket: true})
-	case over, p.Completed, p.Status == snow.StatusCompleted, p.Status == snow.StatusCancelled,
-		p.TakeControl && !e.takesOver():
+	case over, e.closes():
 		c.over(e)
 	}
 }
 
-// late takes a post of a session that is over. Nothing of it is shown, and an agent who wrote sees that it was not.
+// closes reports whether the post says as a whole that the conversation is over.
+func (e *postEvent) closes() bool {
+	p := e.post
+	return p.Completed || p.Status == snow.StatusCompleted || p.Status == snow.StatusCancelled || p.TakeControl && !e.takesOver()
+}
+
+// late takes a post of a session that is over. Nothing of it is shown, and an agent who wrote sees that it was not. When it says that
+// ServiceNow has closed the chat too, words of the employee that still wait are given up, which their writer is told: ServiceNow
+// would take them and show them to nobody.
 func (e *postEvent) late(c *change) {
 	c.count("late", "")
+	ended := slices.ContainsFunc(e.post.Items, func(it snow.Item) bool { return it.Kind == snow.KindEnded })
+	if p := c.state.past(e.session); p != nil && (ended || e.closes() || e.post.Status == snow.StatusFail) {
+		p.ByEmployee = false
+	}
 	e.report(c)
 }
 
