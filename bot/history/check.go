@@ -302,7 +302,9 @@ func (h *history) delivery(c *conversation) {
 			continue
 		}
 		late := s.closed != nil && m.landed >= *s.closed
-		if len(m.shown) == 0 && !m.told && !late && s.joined != nil {
+		// News of an agent that comes when the employee has read of the end is too late: the words were held, and went with the wish.
+		joined := s.joined != nil && (s.ended == nil || *s.joined <= *s.ended)
+		if len(m.shown) == 0 && !m.told && !late && joined {
 			h.violate(Lost, mark, m.session, "accepted %v into the run, not shown to the agent, and the employee was not told", m.accepted)
 		}
 	}

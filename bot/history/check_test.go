@@ -150,6 +150,13 @@ func TestCheck(t *testing.T) {
 			s.accepted(employee(1))
 			s.end()
 		}, nil},
+		{"held words of a request that was cancelled before there was news of an agent", func(s *script) {
+			s.number = 1
+			s.step(history.Asked)
+			s.accepted(employee(1))
+			s.end()
+			s.step(history.Joined)
+		}, nil},
 		{"words that reached a chat that was closed", func(s *script) {
 			s.begin()
 			s.accepted(employee(1))

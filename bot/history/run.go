@@ -210,7 +210,7 @@ func (r *runner) newTalk(id int32) {
 		id: id, watch: r.watch, snow: r.plan.ServiceNow, user: u, chat: r.plan.Teams.Personal(u),
 		rng:    rand.New(rand.NewPCG(r.plan.Seed, uint64(id))), //nolint:gosec // a script, and positive
 		signal: make(chan struct{}, 1), desk: make(chan snowtest.Chat, 8),
-		taken: map[string]bool{}, messages: map[Mark]*progress{}, past: map[Direction]int32{}, ended: map[int32]bool{}, joined: map[int32]bool{},
+		taken: map[string]bool{}, messages: map[Mark]*progress{}, past: map[Direction]int32{}, ended: map[int32]bool{}, gone: map[string]bool{}, joined: map[int32]bool{},
 		said: map[Direction]*int32{FromEmployee: new(int32), FromAgent: new(int32)},
 	}
 	r.talks[u.Email] = t

@@ -36,6 +36,7 @@ type local struct {
 	snow  *snowtest.Instance
 	path  string
 	rules bot.Rules
+	slow  time.Duration   // how long ServiceNow takes for anything but words
 	watch *leaktest.Watch // of what is logged and counted
 	ahead atomic.Int64
 	stop  func() error
@@ -149,6 +150,13 @@ func (l *local) run(t *testing.T, p history.Plan, o adaptertest.Options) history
 		t.Fatal(err)
 	}
 	t.Cleanup(p.ServiceNow.Close)
+	if l.slow > 0 {
+		if _, err := p.ServiceNow.AddFault(snowtest.Fault{
+			Kind: snowtest.FaultDelay, Delay: l.slow, Match: func(r snowtest.FaultRequest) bool { return r.Action != "message" },
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	l.watch = leaktest.New(t)
 	_, secret, _, password := p.ServiceNow.Credentials()
 	l.watch.Secret(p.Teams.AppPassword(), secret, password, localSecret)
@@ -210,4 +218,12 @@ func TestPromisesHoldWhenSendsArePaced(t *testing.T) {
 	if len(sends) == shown {
 		t.Errorf("%d messages in %d sends: none were merged", shown, len(sends))
 	}
+}
+
+// TestAChatOfASessionThatWasCancelledIsNotTakenForTheNext has ServiceNow take its time, so that who cancels has forgotten it when the
+// chat comes to the desk.
+func TestAChatOfASessionThatWasCancelledIsNotTakenForTheNext(t *testing.T) {
+	t.Parallel()
+	l := &local{slow: 100 * time.Millisecond}
+	l.run(t, history.Plan{Conversations: 12, Messages: 20}, adaptertest.Options{})
 }

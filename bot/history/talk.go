@@ -42,9 +42,12 @@ type talk struct {
 	messages map[Mark]*progress
 	past     map[Direction]int32 // the last numbers of sessions that are over
 	ended    map[int32]bool      // sessions whose end was shown
+	gone     map[string]bool     // sessions, by clientSessionId, that nobody accepted and ServiceNow knows the end of
 	joined   map[int32]bool      // sessions in which we know of an agent
 	replies  int                 // of the bot itself
 	shown    int                 // whatever the bot wrote
+
+	quits int // sessions that were cancelled
 
 	said map[Direction]*int32 // numbers given out; each direction has one writer at a time
 }
@@ -107,10 +110,18 @@ func (t *talk) reached(m Mark, at time.Duration) {
 	}
 }
 
+// left notes that a session that nobody accepted has ended at ServiceNow.
+func (t *talk) left(clientSession string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gone[clientSession] = true
+}
+
+// joins notes the first news of an agent. After the end it comes too late, as in the check.
 func (t *talk) joins(session int32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.joined[session] = true
+	t.joined[session] = t.joined[session] || !t.ended[session]
 }
 
 // saw takes what the bot wrote.
@@ -223,9 +234,14 @@ func (t *talk) cancelled(ctx context.Context, held int32) error {
 	if err := t.over(ctx); err != nil {
 		return err
 	}
-	// The chat ends at the desk, or never got there.
+	// The chat ends at the desk, or never got there. Before ServiceNow has heard of the end, it may still come there, and would be taken
+	// for the next one.
+	t.quits++
 	var chats []snowtest.Chat
 	if err := t.await(ctx, patience, func() bool {
+		if t.holds(func() bool { return len(t.gone) < t.quits }) {
+			return false
+		}
 		for {
 			select {
 			case c := <-t.desk:

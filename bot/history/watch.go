@@ -179,12 +179,14 @@ func (w *watch) serviceNow(x snowtest.Exchange) {
 	}
 	var call struct{ Action string }
 	if json.Unmarshal([]byte(x.RequestBody), &call) == nil && ok {
-		switch call.Action {
-		case "END_CONVERSATION":
-			if session > 0 {
+		switch {
+		case call.Action == "END_CONVERSATION" && x.Fault != string(snowtest.FaultHTML): // which is answered like a success
+			if session == 0 {
+				t.left(x.SessionID)
+			} else {
 				w.record.Add(Event{Kind: Left, Mark: Mark{Conversation: t.id}, Session: session, At: at})
 			}
-		case "":
+		case call.Action == "":
 			for _, m := range Marks(x.RequestBody, FromEmployee) {
 				w.record.Add(Event{Kind: Reached, Mark: m, At: at, End: end})
 				t.reached(m, end)
