@@ -58,9 +58,17 @@ func (c *benchCommand) runSize(ctx context.Context, binary, dir string) error {
 	}
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, f := range r.figures {
-		fmt.Fprintf(t, "%s\t%.1f %s\n", f.Name, f.Value, f.Unit)
+		fmt.Fprintf(t, "%s\t%.*f %s\n", f.Name, digits(f.Unit), f.Value, f.Unit)
 	}
 	return t.Flush()
+}
+
+// digits is how many of a figure's digits after the point say anything.
+func digits(unit string) int {
+	if unit == "times" {
+		return 2
+	}
+	return 1
 }
 
 func (r *sizeRun) add(unit string, value float64, format string, args ...any) {
