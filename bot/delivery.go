@@ -13,6 +13,8 @@ const (
 	kindEnd    = "end"    // to Teams: the end of a session; to ServiceNow: END_CONVERSATION
 	kindText   = "text"   // to Teams: what the agent says
 	kindCard   = "card"   // to Teams: the status card
+	// to Teams: that a question was answered, on its card
+	kindAnswered = "answered"
 	// to Teams: that words of the employee were not delivered
 	kindFailure = "failure"
 
@@ -40,12 +42,16 @@ type body struct {
 	// Part says that more of the message follows, and Agent that a person wrote it.
 	Part  bool `json:"part,omitempty"`
 	Agent bool `json:"agent,omitempty"`
+	// Asks says that the activity is a card with something to choose.
+	Asks bool `json:"asks,omitempty"`
 	// Failed turns the tick into a failure.
 	Failed bool `json:"failed,omitempty"`
 
 	// Text is what goes to ServiceNow, and Selected says that it was chosen rather than typed.
 	Text     string `json:"text,omitempty"`
 	Selected bool   `json:"selected,omitempty"`
+	// Question is the message in Teams with the question to which Text was chosen.
+	Question string `json:"question,omitempty"`
 
 	// File is where Teams has the file of the employee.
 	File *adapter.FileRef `json:"file,omitempty"`

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,9 @@ import (
 // toTeams sends an activity, or several as one.
 func (b *Bot) toTeams(ctx context.Context, c *claim, sent []*sentEvent, call *call) (err error) {
 	e, s := sent[0], c.state
+	if e.delivery.Kind == kindAnswered {
+		return b.toQuestion(ctx, c, e, call)
+	}
 	if e.body.Activity == nil {
 		return errBroken
 	}
@@ -40,6 +42,9 @@ func (b *Bot) toTeams(ctx context.Context, c *claim, sent []*sentEvent, call *ca
 	call.made = true
 	call.teams++
 	e.activityID, err = b.teams.Send(ctx, s.Ref, a)
+	if err == nil && e.body.Asks {
+		b.keepQuestion(ctx, c.lease.Lane.Conversation, e.activityID, a)
+	}
 	return err
 }
 
@@ -58,8 +63,7 @@ func (b *Bot) toCard(ctx context.Context, s *state, e *sentEvent, call *call) (e
 	call.teams++
 	if now.ActivityID != "" {
 		err := b.teams.Update(ctx, s.Ref, now.ActivityID, e.body.Activity)
-		var ae *adapter.Error
-		if !errors.As(err, &ae) || ae.StatusCode != http.StatusNotFound {
+		if !gone(err) {
 			return err
 		}
 		call.teams++

@@ -223,7 +223,7 @@ func (c *change) show(it snow.Item) {
 		c.tick(store.Delivery{Session: s.ID}, body{MessageID: receiptID(it)}, true)
 	}
 	for i, a := range activities {
-		b := body{Activity: a, MessageID: receiptID(it), Part: i < len(activities)-1, Agent: it.FromAgent}
+		b := body{Activity: a, MessageID: receiptID(it), Part: i < len(activities)-1, Agent: it.FromAgent, Asks: asks(it) && len(a.Attachments) > 0}
 		if len(activities) == 1 {
 			b.Media = c.rules.mediaOf(it)
 		}

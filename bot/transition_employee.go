@@ -231,11 +231,8 @@ func (e *employeeEvent) pressed(c *change) {
 		c.notice(c.texts().Say(TextNoticeNothingToCancel))
 	case p.Verb == verbTicket:
 		c.ticket(p.Session, e.ref.UserID)
-	case p.Verb == verbChoice && current && s.Answered != "" && s.Answered == e.activity.ReplyToID:
-		c.count("repeats", "choice") // the card stays, and its question has been answered
 	case p.Verb == verbChoice && current:
-		s.Answered = e.activity.ReplyToID
-		e.relay(c, p.Choice, true)
+		e.chosen(c)
 	case p.Verb == verbAgain && s != nil:
 		e.relay(c, p.Text, false)
 	case p.Verb == verbChoice:
