@@ -78,20 +78,20 @@ func statusCard(t *Texts, s *session) *adapter.Activity {
 }
 
 // endedCard replaces the status card when there is nothing left to press.
-func endedCard(t *Texts, why EndReason) *adapter.Activity {
+func endedCard(t *Texts, why endReason) *adapter.Activity {
 	return cardActivity(t.Say(TextCardEndedTitle), elements{heading(t.Say(TextCardEndedTitle)), subtle(t.Say(cardEnded[why]))}, nil)
 }
 
 // cardEnded is what the card says of each end.
-var cardEnded = map[EndReason]TextKey{
-	EndedByAgent:    TextCardEndedByAgent,
-	EndedByEmployee: TextCardEndedByEmployee,
-	Cancelled:       TextCardEndedCancelled,
-	NoAgents:        TextCardEndedNoAgents,
-	Failed:          TextCardEndedFailed,
-	TimedOut:        TextCardEndedTimedOut,
-	BotBlocked:      TextCardEndedBlocked,
-	Erased:          TextCardEndedErased,
+var cardEnded = map[endReason]TextKey{
+	endByAgent:    TextCardEndedByAgent,
+	endByEmployee: TextCardEndedByEmployee,
+	endCancelled:  TextCardEndedCancelled,
+	endNoAgents:   TextCardEndedNoAgents,
+	endFailed:     TextCardEndedFailed,
+	endTimedOut:   TextCardEndedTimedOut,
+	endBotBlocked: TextCardEndedBlocked,
+	endErased:     TextCardEndedErased,
 }
 
 // withButtons is a message of ours with buttons under it.

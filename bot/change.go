@@ -198,7 +198,7 @@ func (c *change) speaker(id, name string) {
 
 // An ending says how a session ends.
 type ending struct {
-	reason EndReason
+	reason endReason
 	text   string
 	// tell says that ServiceNow does not know yet.
 	tell bool
@@ -223,7 +223,7 @@ func (c *change) end(e ending) {
 	c.send(store.ToTeams, kindCard, s.ID, body{Activity: endedCard(c.texts(), e.reason), Version: s.Card.Version})
 	c.state.Past = append(c.state.Past, ended{
 		ID: s.ID, Ended: c.now, Card: s.Card, Person: s.Person, UserID: s.UserID, Email: s.Email,
-		ByEmployee: e.tell && e.reason != EndedByAgent, Joined: joined,
+		ByEmployee: e.tell && e.reason != endByAgent, Joined: joined,
 	})
 	c.noteFormer()
 	c.state.Session = nil

@@ -67,6 +67,6 @@ func (erasureEvent) apply(c *change) {
 	if s == nil {
 		return
 	}
-	c.end(ending{reason: Erased, text: c.texts().Say(TextNoticeErased), tell: true})
+	c.end(ending{reason: endErased, text: c.texts().Say(TextNoticeErased), tell: true})
 	c.state.past(s.ID).Untold = 2
 }

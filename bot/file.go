@@ -27,14 +27,15 @@ type FileRules struct {
 	Most int64
 	// Total is how many bytes are kept of all files together, a little more while several come at once. Default 1 GiB.
 	Total int64
-	// Types are the content types that pass; "image/*" stands for all of its kind. Default [DefaultFileTypes].
+	// Types are the content types that pass; "image/*" stands for all of its kind. By default pictures, documents, zip
+	// archives, mp3 and mp4 pass, and nothing that a browser would run.
 	Types []string
 	// AgentLink and EmployeeLink are how long a link works after it was sent. Defaults 15 minutes and 24 hours.
 	AgentLink, EmployeeLink time.Duration
 }
 
-// DefaultFileTypes are what people send one another at work. What a browser would run is not among them.
-func DefaultFileTypes() []string {
+// defaultFileTypes are what people send one another at work. What a browser would run is not among them.
+func defaultFileTypes() []string {
 	return []string{
 		"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/heic", "image/tiff",
 		"application/pdf", "text/plain", "text/csv", "application/rtf", "application/zip",
@@ -56,7 +57,7 @@ func (r FileRules) withDefaults() (FileRules, error) {
 		r.Total = 1 << 30
 	}
 	if r.Types == nil {
-		r.Types = DefaultFileTypes()
+		r.Types = defaultFileTypes()
 	}
 	if r.AgentLink == 0 {
 		r.AgentLink = 15 * time.Minute

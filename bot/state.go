@@ -19,19 +19,19 @@ const (
 	connected  phase = "connected"  // an agent has it
 )
 
-// An EndReason says why a session ended. Metrics and logs show it, so it does not change.
-type EndReason string
+// An endReason says why a session ended. Metrics and logs show it, so it does not change.
+type endReason string
 
 // The reasons.
 const (
-	EndedByAgent    EndReason = "ended by agent"
-	EndedByEmployee EndReason = "ended by employee"
-	Cancelled       EndReason = "cancelled by employee"
-	NoAgents        EndReason = "no agents"
-	Failed          EndReason = "failed"
-	TimedOut        EndReason = "timed out"
-	BotBlocked      EndReason = "bot blocked"
-	Erased          EndReason = "erased"
+	endByAgent    endReason = "ended by agent"
+	endByEmployee endReason = "ended by employee"
+	endCancelled  endReason = "cancelled by employee"
+	endNoAgents   endReason = "no agents"
+	endFailed     endReason = "failed"
+	endTimedOut   endReason = "timed out"
+	endBotBlocked endReason = "bot blocked"
+	endErased     endReason = "erased"
 )
 
 // A state is what the bot knows of one conversation. It is the record's Data, as JSON.

@@ -145,10 +145,7 @@ func mustCatalogue() *Catalogue {
 // TextsFor returns the built-in sentences for a locale; see [Catalogue.For].
 func TextsFor(locale string) *Texts { return builtin.For(locale) }
 
-// Override returns the sentences with those of overrides, keyed as in [TextKeys], in their place. It
-// fails as [NewCatalogue] does.
-func (t *Texts) Override(overrides map[string]string) (*Texts, error) { return t.with(overrides) }
-
+// with returns the sentences with those of overrides in their place.
 func (t *Texts) with(overrides map[string]string) (*Texts, error) {
 	if len(overrides) == 0 {
 		return t, nil

@@ -136,12 +136,13 @@ func TestSayKeepsWhateverTheNameIs(t *testing.T) {
 func TestOverride(t *testing.T) {
 	t.Parallel()
 	before := bot.TextsFor("en")
-	after, err := before.Override(map[string]string{
+	c, err := bot.NewCatalogue(map[string]map[string]string{"en": {
 		"greeting": " Welcome. ", "noticeJoined": "Here is {name}, {name}!", "noticeTransferred": "Someone else is here.",
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	after := c.For("en")
 	want := []string{"Welcome.", "Here is A, A!", "Someone else is here."}
 	got := []string{after.Say(bot.TextGreeting), after.Say(bot.TextNoticeJoined, "A"), after.Say(bot.TextNoticeTransferred, "A")}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -169,7 +170,7 @@ func TestOverrideRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := bot.TextsFor("de").Override(map[string]string{tt.key: tt.text})
+			_, err := bot.NewCatalogue(map[string]map[string]string{"de": {tt.key: tt.text}})
 			if err == nil {
 				t.Fatal("accepted")
 			}

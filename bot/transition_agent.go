@@ -57,7 +57,7 @@ func (e *postEvent) apply(c *change) {
 	// The end comes after every item of its post.
 	switch {
 	case p.Status == snow.StatusFail:
-		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeFailed), ticket: true})
+		c.end(ending{reason: endFailed, text: c.texts().Say(TextNoticeFailed), ticket: true})
 	case over, e.closes():
 		c.over(e)
 	}
@@ -235,7 +235,7 @@ func (c *change) show(it snow.Item) {
 func (c *change) over(e *postEvent) {
 	if s := c.state.Session; s.Warned && s.Phase == connected && !e.spoken(c) && !c.now.Before(s.Spoke.Add(c.rules.IdleCancel-idleSlack)) {
 		// ServiceNow's own limit on silence.
-		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTimedOut)})
+		c.end(ending{reason: endTimedOut, text: c.texts().Say(TextNoticeTimedOut)})
 		c.state.Lapsed = c.now
 		return
 	}
@@ -243,7 +243,7 @@ func (c *change) over(e *postEvent) {
 		c.left(e.goesOn())
 		return
 	}
-	c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), ticket: true})
+	c.end(ending{reason: endNoAgents, text: c.texts().Say(TextNoticeNoAgents), ticket: true})
 }
 
 // goesOn reports whether the post ends the chat with the agent, but not ServiceNow's conversation.
@@ -254,7 +254,7 @@ func (e *postEvent) goesOn() bool {
 // left ends the session because the agent did. Where ServiceNow's own bot would go on, with a survey say, it is told that
 // nobody answers: it would take the next wish for an agent for an answer.
 func (c *change) left(goesOn bool) {
-	c.end(ending{reason: EndedByAgent, text: c.texts().Say(TextNoticeEndedByAgent), tell: goesOn})
+	c.end(ending{reason: endByAgent, text: c.texts().Say(TextNoticeEndedByAgent), tell: goesOn})
 }
 
 // idleSlack allows for two clocks and a slow post when the end of a chat is taken for ServiceNow's limit on silence.

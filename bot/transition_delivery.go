@@ -169,10 +169,10 @@ func (e *failedEvent) apply(c *change) {
 			return
 		}
 		if e.why == failNobody {
-			c.end(ending{reason: NoAgents, text: t.Say(TextNoticeNoAgents), ticket: true})
+			c.end(ending{reason: endNoAgents, text: t.Say(TextNoticeNoAgents), ticket: true})
 			return
 		}
-		c.end(ending{reason: Failed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld || e.why == failUnsettled, ticket: true})
+		c.end(ending{reason: endFailed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld || e.why == failUnsettled, ticket: true})
 	case kindWords:
 		c.undelivered(id, e.body.Text, e.why)
 	case kindFile:

@@ -265,12 +265,12 @@ func (c *change) ticket(session, person string) {
 
 // cancel ends the session at the employee's wish before an agent has joined.
 func (c *change) cancel() {
-	c.end(ending{reason: Cancelled, text: c.texts().Say(TextNoticeCancelled), tell: true})
+	c.end(ending{reason: endCancelled, text: c.texts().Say(TextNoticeCancelled), tell: true})
 }
 
 // leave ends the session at the employee's wish.
 func (c *change) leave() {
-	c.end(ending{reason: EndedByEmployee, text: c.texts().Say(TextNoticeEndedByEmployee), tell: true})
+	c.end(ending{reason: endByEmployee, text: c.texts().Say(TextNoticeEndedByEmployee), tell: true})
 }
 
 // shutOutTexts are what the agent is told of each way of being shut out.
@@ -289,7 +289,7 @@ func (c *change) blocked(why failure) {
 	if s.Phase == connected {
 		c.send(store.ToServiceNow, kindRemark, s.ID, body{Text: c.agentTexts().Say(shutOutTexts[why])})
 	}
-	c.end(ending{reason: BotBlocked, text: c.texts().Say(TextNoticeFailed), tell: true})
+	c.end(ending{reason: endBotBlocked, text: c.texts().Say(TextNoticeFailed), tell: true})
 }
 
 func firstOf(texts ...string) string {

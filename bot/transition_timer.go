@@ -18,13 +18,13 @@ func (timerEvent) apply(c *change) {
 	passed := func(t time.Time) bool { return !t.IsZero() && !c.now.Before(t) }
 	switch {
 	case passed(s.absoluteEnd(r)):
-		c.end(ending{reason: TimedOut, text: c.texts().Say(TextNoticeTooLong), tell: true})
+		c.end(ending{reason: endTimedOut, text: c.texts().Say(TextNoticeTooLong), tell: true})
 	case passed(s.nobodyEnd()), passed(s.callbackEnd(r)) && !s.Heard.IsZero(): // there was an answer, but no queue
-		c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
+		c.end(ending{reason: endNoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
 	case passed(s.callbackEnd(r)):
-		c.end(ending{reason: Failed, text: c.texts().Say(TextNoticeNoCallback), tell: true, ticket: true})
+		c.end(ending{reason: endFailed, text: c.texts().Say(TextNoticeNoCallback), tell: true, ticket: true})
 	case passed(s.waitEnd(r)):
-		c.end(ending{reason: NoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
+		c.end(ending{reason: endNoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
 	case passed(s.closingEnd()):
 		c.left(true)
 	case passed(s.idleWarning(r)):
