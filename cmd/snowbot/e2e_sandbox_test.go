@@ -85,6 +85,9 @@ func (w sandboxWindow) talks() {
 	w.see(deskLog + byID("tick-sent"))
 	w.says("It says *nothing* & <b>stays</b> grey")
 	w.see(deskLog + `text=It says *nothing* & <b>stays</b> grey`)
+	w.says("لا أستطيع الاتصال بـ VPN, see https://example.com/vpn?a=1&b=2.")
+	w.see(teamsLog + `a:text-is("https://example.com/vpn?a=1&b=2")`)
+	w.see(deskLog + `a:text-is("https://example.com/vpn?a=1&b=2")`)
 	w.typesUntilSeen("One moment")
 	w.shoot("agent types")
 	w.enter()
@@ -99,6 +102,26 @@ func (w sandboxWindow) talks() {
 	w.click(teamsLog + byID("message-delete"))
 	w.see(deskLog + `text=` + english(bot.TextDeletedNotice))
 	w.shoot("words both ways")
+}
+
+// TestSandboxOnPhoneInBrowser has a chat in a window as narrow as a phone's: everything is in reach.
+func TestSandboxOnPhoneInBrowser(t *testing.T) {
+	p := openSandbox(t)
+	w := sandboxWindow{openBrowser(t, "phone", 390, 844)}
+	w.open(p.url)
+	w.see(teamsLog + byID("suggested"))
+	w.asks()
+	w.shoot("waiting")
+	w.click(byID("chat-accept"))
+	w.see(said(bot.TextNoticeJoinedUnnamed))
+	w.writes("Hello Mia")
+	w.see(teamsLog + `text=Hello Mia`)
+	w.click(byID("wire-fold"))
+	w.miss(byID("wire-line"))
+	w.shoot("live")
+	w.says("end chat")
+	w.see(byID("chat-ended"))
+	w.finish()
 }
 
 // typesUntilSeen has the agent go on typing: what is shown of it gives way to everything else.

@@ -10,7 +10,7 @@ import (
 
 const (
 	wireKept = 300      // exchanges
-	wireBody = 16 << 10 // bytes of a body
+	wireBody = 64 << 10 // bytes of a body, which the longest messages do not reach
 )
 
 // A wireEntry is one request on the wire, as the page lists it.

@@ -71,7 +71,7 @@ export function showBreaks(next) {
 
   const news = Object.entries(broken).map(([what, mode]) => (typeof names[what] === 'string' ? names[what] : names[what][mode]) || what);
   if (throttled > 0) news.push(`Teams throttles, for ${throttled} s more`);
-  if (dead) news.unshift(`The service does not run (${s.detail})`);
+  if (dead) news.unshift(`The service does not run (${s.detail}): what it has accepted is on disk, and goes on when you press “start”`);
   else if (s.state !== 'running' && s.starts > 1) news.unshift(`The service is starting${s.detail ? `: ${s.detail}` : ''}`);
   else if (s.state !== 'running' && s.detail) news.unshift(`The service is not ready: ${s.detail}`);
   banner.hidden = !news.length;

@@ -7,6 +7,11 @@ export function link(text, url) {
   return safe(url) ? el('a', { href: url, target: '_blank', rel: 'noopener noreferrer' }, ...[text].flat()) : text;
 }
 
+// plain is text in which addresses can be followed, as both platforms show it.
+export function plain(text) {
+  return el('p', { class: 'plain' }, text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]])/).map((part, n) => (n % 2 ? link(part, part) : part)));
+}
+
 const entities = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'", '&nbsp;': '\u00a0' };
 
 // inline turns a line of markdown into nodes.

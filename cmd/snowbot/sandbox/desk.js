@@ -1,6 +1,6 @@
 // The agent's side: an inbox, a chat, and what is known of the employee.
 import { el } from './el.js';
-import { link } from './card.js';
+import { link, plain } from './card.js';
 import { post, queue, composer, fileButton, sync, follow, typingDots, clock, initials } from './api.js';
 
 const list = document.getElementById('chats');
@@ -45,17 +45,16 @@ export function startDesk(name) {
 }
 
 const reasons = {
-  agent: 'ended by the agent', user: 'ended by the employee', cancelled: 'cancelled by the employee', 'no agents': 'nobody was there',
-  idle: 'closed after a long silence', failed: 'given up after a failure',
+  agent: 'by the agent', user: 'by the employee', cancelled: 'cancelled', 'no agents': 'nobody there', idle: 'long silence', failed: 'after a failure',
 };
 
 function entry(c) {
-  const words = c.lines || [];
-  const last = words.length ? words[words.length - 1] : null;
+  const last = (c.lines || []).at(-1);
+  const about = { queued: `since ${clock(c.queuedAt)}`, live: last ? wordsOf(last) : 'live' }[c.state] || reasons[c.reason] || 'ended';
   return el('li', {}, el('button', { type: 'button', class: `chat ${c.state}`, testid: 'chat', 'data-chat': c.id, onclick: () => { selected = c.id; showDesk(latest); box.focus(); } },
     el('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(c.userName || c.email)),
     el('span', { class: 'who' }, el('strong', {}, c.userName || c.email),
-      el('small', {}, el('span', { class: `state ${c.state}`, testid: `chat-${c.state}` }, c.state), ' ', c.state === 'queued' ? `waiting since ${clock(c.queuedAt)}` : c.state === 'live' ? (last ? last.text || `(${(last.item || {}).uiType || 'item'})` : 'live') : reasons[c.reason] || 'ended'))));
+      el('small', { title: about }, el('span', { class: `state ${c.state}`, testid: `chat-${c.state}` }, c.state), ' ', about))));
 }
 
 // plainOf is HTML as the words it shows.
@@ -64,21 +63,28 @@ function plainOf(html) {
   return words.replace(/\n+/g, '\n').trim();
 }
 
+// wordsOf is a line in words, also when it is a picture, a card or a file.
+function wordsOf(l) {
+  const item = l.item;
+  if (!item) return l.file ? `📎 ${l.file.name}` : l.text;
+  const html = item.uiType === 'OutputHtml' ? plainOf(item.value) : '';
+  return item.label || item.altText || html || (item.data && JSON.parse(item.data).title) || l.text || item.uiType || 'item';
+}
+
 function bubble(l) {
   const item = l.item;
   const body = el('div', { class: 'body' });
   if (item) {
     body.append(el('p', { class: 'kind' }, item.uiType || 'item'));
     const address = typeof item.value === 'string' && item.uiType === 'OutputImage' ? item.value : item.value && item.value.action;
-    const words = item.label || item.altText || (item.uiType === 'OutputHtml' ? plainOf(item.value) : '') || (item.data && JSON.parse(item.data).title) || l.text;
-    body.append(el('p', { class: 'plain' }, address ? link(words, address) : words));
+    body.append(address ? el('p', { class: 'plain' }, link(wordsOf(l), address)) : plain(wordsOf(l)));
     if (item.options) body.append(el('p', { class: 'subtle' }, item.options.map((o) => o.label).join(' · ')));
   } else if (l.file) {
     const at = `/desk/${selected}/${l.id}`;
     const picture = /^image\/(png|jpeg|gif)$/.test(l.file.contentType);
     body.append(el('a', { href: at, target: '_blank', rel: 'noopener noreferrer', testid: 'desk-file' }, picture ? el('img', { src: at, alt: l.file.name }) : `📎 ${l.file.name}`));
   } else {
-    body.append(el('p', { class: 'plain' }, l.text));
+    body.append(plain(l.text));
   }
   return body;
 }
@@ -137,7 +143,7 @@ function showBar(c, agents) {
       box.value = '';
     }, 'danger'));
   }
-  const where = { queued: `waiting since ${clock(c.queuedAt)}`, live: `with ${c.agentName}`, ended: reasons[c.reason] || 'ended' };
+  const where = { queued: `waiting since ${clock(c.queuedAt)}`, live: `with ${c.agentName}`, ended: ['ended', reasons[c.reason]].filter(Boolean).join(': ') };
   bar.replaceChildren(el('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(c.userName || c.email)),
     el('div', { class: 'who' }, el('strong', { testid: 'chat-user' }, c.userName || c.email), el('small', { testid: 'chat-where' }, where[c.state])), tools);
 }

@@ -1,6 +1,6 @@
 // The employee's side: a chat with the bot as Teams shows it.
 import { el } from './el.js';
-import { card, markdown } from './card.js';
+import { card, markdown, plain } from './card.js';
 import { post, queue, composer, file, fileButton, sync, follow, typingDots, clock, initials } from './api.js';
 
 const log = document.getElementById('employee-log');
@@ -50,7 +50,7 @@ function change(m) {
 
 function message(m) {
   const body = el('div', { class: 'body' });
-  if (m.text) body.append(...(m.textFormat === 'plain' ? [el('p', { class: 'plain' }, m.text)] : markdown(m.text)));
+  if (m.text) body.append(...(m.textFormat === 'plain' ? [plain(m.text)] : markdown(m.text)));
   for (const a of m.attachments || []) if (a.contentType !== 'text/html') body.append(attachment(a, m));
   const own = !m.fromBot;
   return el('article', { class: `message ${own ? 'own' : 'other'} ${m.lost ? 'lost' : ''}`, testid: own ? 'employee-message' : 'bot-message' },
@@ -84,7 +84,9 @@ export function showTeams(state) {
   name.title = e ? e.email : '';
   if (!e) { log.replaceChildren(); return; }
   closed = e.blocked ? `${e.name} has blocked the bot.` : e.installed ? '' : 'The app is not installed.';
-  box.placeholder = closed || 'Write, such as: I want to talk to a person';
+  const chat = state.chats.find((c) => c.email === e.email && c.state !== 'ended');
+  const hints = { queued: 'Write, or “cancel” to stop waiting', live: 'Write, or “end chat” to leave' };
+  box.placeholder = closed || (chat && hints[chat.state]) || 'Write, such as: I want to talk to a person';
   const fresh = `${e.blocked} ${e.installed}`;
   if (fresh !== shownTools) { tools.replaceChildren(...toolsOf(e)); shownTools = fresh; }
   log.dataset.initials = initials(e.name);

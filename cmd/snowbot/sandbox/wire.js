@@ -8,6 +8,9 @@ const kept = 300;
 const parse = (text) => { try { return JSON.parse(text); } catch { return undefined; } };
 const cut = (text, n = 110) => (text.length > n ? `${text.slice(0, n)}…` : text);
 
+// files names what came with a message.
+const files = (all) => (all || []).filter((a) => !/^text\/html/.test(a.contentType || '')).map((a) => `📎 ${a.name || a.contentType}`).join(' ');
+
 // about says in words what a request is, and whether it is one of those that hide what matters.
 function about(w) {
   const path = w.path.replace(/^https?:\/\/[^/]+/, '');
@@ -15,11 +18,11 @@ function about(w) {
   if (w.method === 'GET' && /members|conversations/.test(path)) return ['look-up of a person', true];
   if (w.method === 'GET') return ['look-up', true];
   const body = parse(w.request);
-  if (!body) return [w.request ? 'not JSON' : '', false];
+  if (!body) return [/… \(cut\)$/.test(w.request) ? 'too long to be kept whole' : w.request ? 'not JSON' : '', false];
   if (body.type === 'typing') return ['typing', true];
   if (body.type === 'message') {
     const card = (body.attachments || []).find((a) => /adaptive/.test(a.contentType || ''));
-    const what = body.text || (card ? `card: ${body.summary || 'Adaptive Card'}` : body.value ? `button ${JSON.stringify(body.value)}` : 'message');
+    const what = body.text || (card ? `card: ${body.summary || 'Adaptive Card'}` : body.value ? `button ${JSON.stringify(body.value)}` : files(body.attachments) || 'message');
     return [w.method === 'PUT' ? `update · ${what}` : what, false];
   }
   if (body.type) return [body.action ? `${body.type} ${body.action}` : body.type, false];
@@ -35,6 +38,7 @@ function about(w) {
     return [[body.status, ...words, ...flags].filter(Boolean).join(' · '), typing];
   }
   if (body.message && body.message.text) return [body.message.text, false];
+  if (body.message && body.message.attachment) return [`📎 ${body.message.attachment.fileName}`, false];
   return [Object.keys(body).join(', '), false];
 }
 
