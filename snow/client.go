@@ -50,9 +50,10 @@ type ClientOptions struct {
 	Now func() time.Time
 	// Log takes ids and states, never words or credentials; nil means none.
 	Log *slog.Logger
-	// OnReply takes an answer that is itself an event, as an instance in synchronous mode gives it: the JSON object
-	// with the body array, which [DecodeEvent] reads. It is called before the method returns and may not block.
-	OnReply func(raw []byte)
+	// Accept takes an answer that is itself an event, as an instance in synchronous mode gives it, and returns when that is
+	// durable: what [WebhookOptions] has for the posts. It is called before the method returns, at most 4 s of its own. What it fails
+	// with is logged, since the request was taken all the same.
+	Accept func(ctx context.Context, e *Event) error
 }
 
 // A Client calls one instance. Its methods may be used concurrently. They return a [*Error] when the call failed;
@@ -69,7 +70,7 @@ type Client struct {
 	appInboundID string
 	now          func() time.Time
 	log          *slog.Logger
-	onReply      func([]byte)
+	accept       func(context.Context, *Event) error
 }
 
 // NewClient makes a client. It does not call the instance. The error names everything that is wrong with the options,
@@ -97,7 +98,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		appInboundID: o.AppInboundID,
 		now:          o.Now,
 		log:          o.Log,
-		onReply:      o.OnReply,
+		accept:       o.Accept,
 	}
 	if c.transport == nil {
 		c.transport = http.DefaultTransport

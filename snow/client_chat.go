@@ -192,13 +192,29 @@ func (c *Client) post(ctx context.Context, op string, chat Chat, r botRequest) e
 		return failed
 	}
 	if event != nil {
-		if c.onReply == nil {
-			c.log.Warn("answer holds items, and nobody takes them: is the channel synchronous?", "op", op)
-			return nil
-		}
-		c.onReply(event)
+		c.hand(ctx, op, chat, event)
 	}
 	return nil
+}
+
+// hand gives an answer that is an event to who takes them. It is of the chat that the request was of, also when it does not say so.
+func (c *Client) hand(ctx context.Context, op string, chat Chat, event []byte) {
+	if c.accept == nil {
+		c.log.Warn("answer holds items, and nobody takes them: is the channel synchronous?", "op", op)
+		return
+	}
+	e, err := DecodeEvent(event)
+	if err == nil {
+		if e.SessionID == "" {
+			e.SessionID = chat.SessionID
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), acceptLimit)
+		defer cancel()
+		err = c.accept(ctx, e)
+	}
+	if err != nil {
+		c.log.Error("answer holds items that could not be taken", "op", op, "session", chat.SessionID, "err", err)
+	}
 }
 
 // languageKey is the context variable that carries the employee's language.

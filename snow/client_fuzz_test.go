@@ -26,7 +26,9 @@ func FuzzReply(f *testing.F) {
 	}
 	var answer fakeAnswer
 	instance := fakeInstance{api: func(int, *http.Request, []byte) fakeAnswer { return answer }}
-	c := newFakeClient(f, &instance, func(o *snow.ClientOptions) { o.OnReply, o.Log = func([]byte) {}, nil })
+	c := newFakeClient(f, &instance, func(o *snow.ClientOptions) {
+		o.Accept, o.Log = func(context.Context, *snow.Event) error { return nil }, nil
+	})
 	f.Fuzz(func(t *testing.T, status uint16, body string) {
 		answer = fakeAnswer{status: 200 + int(status)%400, body: body}
 		instance.calls = nil

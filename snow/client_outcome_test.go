@@ -117,8 +117,9 @@ func TestAnswers(t *testing.T) {
 func TestSynchronousReplyIsHandedOn(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, body, want string }{
-		{"event", `{"body":[{"uiType":"OutputText","value":"Hi"}]}`, `{"body":[{"uiType":"OutputText","value":"Hi"}]}`},
-		{"event in a result", `{"result":{"body":[]}}`, `{"body":[]}`},
+		{"event", `{"body":[{"uiType":"OutputText","value":"Hi"}]}`, "a:conv-17#1: Hi"},
+		{"event with a session", `{"clientSessionId":"other","body":[{"uiType":"OutputText","value":"Hi"}]}`, "other: Hi"},
+		{"event in a result", `{"result":{"body":[]}}`, "a:conv-17#1:"},
 		{"acknowledgement", `{"status":"success"}`, ""},
 		{"a body of another kind", `{"body":"x"}`, ""},
 		{"failure", `{"status":"failure","body":[]}`, ""},
@@ -127,7 +128,15 @@ func TestSynchronousReplyIsHandedOn(t *testing.T) {
 			t.Parallel()
 			f := fakeInstance{api: func(int, *http.Request, []byte) fakeAnswer { return fakeAnswer{body: tt.body} }}
 			var got string
-			c := newFakeClient(t, &f, func(o *snow.ClientOptions) { o.OnReply = func(raw []byte) { got += string(raw) } })
+			c := newFakeClient(t, &f, func(o *snow.ClientOptions) {
+				o.Accept = func(_ context.Context, e *snow.Event) error {
+					got += e.SessionID + ":"
+					for _, it := range e.Items {
+						got += " " + it.Text
+					}
+					return errors.New("what becomes of it is not the request's")
+				}
+			})
 			if err := c.Say(t.Context(), testChat, hello); (err != nil) != (tt.name == "failure") {
 				t.Error(err)
 			}

@@ -128,6 +128,7 @@ func newService(ctx context.Context, s *settings, conf config, log *slog.Logger)
 		Instance: s.Instance, Grant: s.Grant, ClientID: s.ClientID, ClientSecret: s.ClientSecret,
 		Username: s.Username, Password: s.Password, MessageToken: s.MessageToken,
 		HashSecret: s.HashSecret, AppInboundID: s.AppInboundID, Log: log,
+		Accept: func(ctx context.Context, e *snow.Event) error { return sv.bot.ServiceNow(ctx, e) },
 	}); err != nil {
 		return nil, err
 	}

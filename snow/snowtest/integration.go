@@ -105,8 +105,38 @@ func (i *Instance) dispatch(r *request, c *call) reply {
 	}
 	conv = i.conversation(p)
 	i.remember(conv, c)
+	if i.o.Synchronous && (c.action == actionEnd || c.isWords() && !conv.atDesk()) {
+		return i.speakAtOnce(conv, c)
+	}
 	r.note = i.act(conv, c)
 	return taken()
+}
+
+// speakAtOnce answers a request with what the virtual agent says to it. The caller holds the person's lock.
+func (i *Instance) speakAtOnce(conv *conversation, c *call) reply {
+	var posts []*post
+	if c.action == actionEnd {
+		posts = []*post{i.endByUser(conv)}
+	} else {
+		conv.lastUser, conv.reminded = i.o.Now(), false
+		posts = i.think(conv, c)
+	}
+	if len(posts) == 0 || conv.silent && posts[0].virtual {
+		return taken()
+	}
+	all := &post{}
+	for _, p := range posts {
+		all.items = append(all.items, p.items...)
+		all.agentChat, all.completed, all.takeControl = p.agentChat, p.completed, p.takeControl
+		all.status, all.score, all.errorMessage = p.status, p.score, p.errorMessage
+	}
+	s := *i.settings()
+	s.shape.OneItemPerPost = false
+	bodies, err := i.render(conv, all, &s)
+	if err != nil {
+		return failure(http.StatusInternalServerError, "Internal error", "")
+	}
+	return answer(http.StatusOK, typeJSON, bodies[0])
 }
 
 // isWords reports whether the virtual agent has to think about a request.
@@ -187,7 +217,7 @@ func (i *Instance) act(conv *conversation, c *call) string {
 		i.enqueue(conv, &post{takeControl: true, score: new(0), status: statusFail})
 		return ""
 	case actionEnd:
-		i.endByUser(conv)
+		i.enqueue(conv, i.endByUser(conv))
 		return ""
 	}
 	conv.lastUser, conv.reminded = i.o.Now(), false
@@ -209,15 +239,15 @@ func (i *Instance) act(conv *conversation, c *call) string {
 	return ""
 }
 
-// endByUser ends a conversation as END_CONVERSATION does: completed is said only once an agent is involved.
-func (i *Instance) endByUser(conv *conversation) {
+// endByUser ends a conversation as END_CONVERSATION does, and returns what is said to it: completed only once an agent is involved.
+func (i *Instance) endByUser(conv *conversation) *post {
 	p := &post{items: []item{textItem(i.o.Texts.UserEnded)}, completed: conv.phase != phaseVirtual, status: statusCompleted}
 	why := EndedByUser
 	if conv.phase == phaseQueued {
 		why, p.status = Cancelled, statusCancelled
 	}
 	i.close(conv, why)
-	i.enqueue(conv, p)
+	return p
 }
 
 // hear puts the user's words before the agent. Words are never dropped here.

@@ -154,6 +154,9 @@ type Options struct {
 	LaterHistory     bool // history is taken from later requests too
 	NoUpdates        bool // third_party_chat is off: UPDATE_MESSAGES is refused
 	Disabled         bool // the Bot Integration API answers 405
+	// Synchronous makes the virtual agent speak in the answer to a request, rather than in a post. What agents say is posted all the
+	// same.
+	Synchronous bool
 
 	IdleRemind   time.Duration // silence of the user in a live chat before the reminder, default 180 s
 	IdleCancel   time.Duration // and before the chat is closed, default 360 s

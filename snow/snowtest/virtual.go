@@ -24,20 +24,23 @@ const (
 
 // virtual processes one request with the virtual agent, on the person's lane.
 func (i *Instance) virtual(ctx context.Context, c *conversation, req *call) {
-	_ = i.run(ctx, c, func() ([]*post, error) {
-		switch c.phase {
-		case phaseVirtual:
-			posts := i.respond(c, req)
-			for _, p := range posts {
-				p.virtual = true
-			}
-			return posts, nil
-		case phaseSurvey:
-			return i.survey(c, req), nil
-		case phaseQueued, phaseLive, phaseEnded:
+	_ = i.run(ctx, c, func() ([]*post, error) { return i.think(c, req), nil })
+}
+
+// think is what comes of a request that the virtual agent processes. The caller holds the person's lock.
+func (i *Instance) think(c *conversation, req *call) []*post {
+	switch c.phase {
+	case phaseVirtual:
+		posts := i.respond(c, req)
+		for _, p := range posts {
+			p.virtual = true
 		}
-		return nil, nil
-	})
+		return posts
+	case phaseSurvey:
+		return i.survey(c, req)
+	case phaseQueued, phaseLive, phaseEnded:
+	}
+	return nil
 }
 
 // respond is what the virtual agent makes of a request.

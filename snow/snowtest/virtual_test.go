@@ -128,3 +128,35 @@ func TestHistory(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestSynchronousChannelAnswersTheRequest(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, snowtest.Options{Synchronous: true})
+	kinds := func(a answer) string {
+		return strings.Join(post{object: a.object}.kinds(), " ")
+	}
+	if got, want := kinds(s.bot(say("1", "hi"))), "OutputText TopicPickerControl"; got != want {
+		t.Errorf("answer to a greeting = %q, want %q", got, want)
+	}
+	asked := s.bot(say("2", "a person, please", agentAction))
+	if got, want := kinds(asked), "OutputText StartConversation SubscribeToSupportQueue StartSpinner SubscribeToChatPresence"; got != want || asked.object["agentChat"] != true {
+		t.Errorf("answer to AGENT = %q in %s, want %q", got, asked.raw, want)
+	}
+	if got := len(s.seen()); got != 0 {
+		t.Errorf("%d posts of the virtual agent", got)
+	}
+	id := s.Chats()[0].ID
+	if err := s.Accept(t.Context(), id, ""); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.bot(say("3", "hello")); a.raw != `{"status":"success"}` {
+		t.Errorf("answer to words for the agent = %s", a.raw)
+	}
+	if got := len(s.wait(1)); got != 1 {
+		t.Errorf("%d posts, want what the agent's arrival says", got)
+	}
+	ended := s.bot(say("4", "", object{"action": "END_CONVERSATION", "message": object{"text": ""}}))
+	if got := kinds(ended); got != "OutputText" || ended.object["completed"] != true {
+		t.Errorf("answer to END_CONVERSATION = %s", ended.raw)
+	}
+}
