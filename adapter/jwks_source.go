@@ -197,7 +197,7 @@ func (s *keySource) fetch(ctx context.Context) {
 	keys, err := s.download(ctx)
 	s.lastTry, s.failed = s.now(), err != nil
 	if err != nil {
-		s.log.Warn("cannot fetch the bot connector's keys", "err", err, "keep", s.set.Load() != nil)
+		s.log.Warn("cannot fetch the bot connector's keys", "err", err, "olderKeys", s.set.Load() != nil)
 		return
 	}
 	s.set.Store(&keySet{keys: keys, fetched: s.now()})

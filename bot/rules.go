@@ -92,6 +92,12 @@ type Topic struct {
 	Context map[string]string
 }
 
+// Check returns what is wrong with the rules, for whoever takes them from an admin; New checks them too.
+func (r Rules) Check() error {
+	_, err := r.withDefaults()
+	return err
+}
+
 func (r Rules) withDefaults() (Rules, error) {
 	or := func(d *time.Duration, def time.Duration) {
 		if *d == 0 {
@@ -122,7 +128,7 @@ func (r Rules) withDefaults() (Rules, error) {
 		return r, errors.New("gapRepairEvery has to be a minute or more, and needs gapRepair")
 	}
 	if r.IdleWarning >= r.IdleCancel {
-		return r, errors.New("idleWarning has to be shorter than idleCancel")
+		return r, fmt.Errorf("idleWarning (%v) has to be shorter than idleCancel (%v)", r.IdleWarning, r.IdleCancel)
 	}
 	if r.KeepConversations < r.KeepDeadLetters {
 		return r, errors.New("conversations have to be kept at least as long as their dead letters")

@@ -22,7 +22,7 @@ import (
 // storeSettings are what a command needs that looks into the store.
 type storeSettings struct {
 	AdminListenAddr string      `env:"ADMIN_LISTEN_ADDR" default:"127.0.0.1:3979" help:"Where the running service serves its admin API."`
-	AdminToken      string      `env:"ADMIN_TOKEN" help:"Bearer token of the admin API."`
+	AdminToken      string      `env:"ADMIN_TOKEN" help:"The token of the admin API."`
 	DatabaseURL     databaseURL `env:"DATABASE_URL" name:"database-url" default:"bbolt:snowbot.db" help:"Opened when no service runs."`
 	DataKey         string      `env:"DATA_ENCRYPTION_KEY" name:"data-encryption-key" help:"Needed when no service runs."`
 }

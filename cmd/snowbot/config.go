@@ -81,9 +81,12 @@ func readConfig(path string) (config, error) {
 	}
 	raw, err := os.ReadFile(path) //nolint:gosec // the admin names the file
 	if err != nil {
-		return c, fmt.Errorf("configuration file: %w", err)
+		return c, fmt.Errorf("SNOWBOT_CONFIG: %w", err)
 	}
-	if c, err = parseConfig(raw); err != nil {
+	if c, err = parseConfig(raw); err == nil {
+		err = c.rules(&settings{}).Check()
+	}
+	if err != nil {
 		return c, fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	return c, nil
@@ -94,7 +97,7 @@ func parseConfig(raw []byte) (config, error) {
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return c, err
+		return c, configError(err)
 	}
 	return c, nil
 }

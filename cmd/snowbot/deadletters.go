@@ -18,7 +18,7 @@ import (
 // deadLettersCommand looks at what was given up, and sends or drops it.
 type deadLettersCommand struct {
 	storeSettings
-	List  lettersList  `cmd:"" help:"List what was given up. No words are shown."`
+	List  lettersList  `cmd:"" default:"withargs" help:"List what was given up. No words are shown."`
 	Show  lettersShow  `cmd:"" help:"Show dead letters with every attempt."`
 	Retry lettersRetry `cmd:"" help:"Send dead letters again, under the ids they had."`
 	Drop  lettersDrop  `cmd:"" help:"Remove dead letters for good."`

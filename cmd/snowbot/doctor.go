@@ -113,9 +113,9 @@ func printFindings(out io.Writer, findings []finding) error {
 	for _, f := range findings {
 		for i, line := range strings.Split(f.Detail, "\n") {
 			if i == 0 {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", f.Result, f.Check, printable(line))
+				fmt.Fprintf(w, "%s\t%s\t%s\n", f.Result, f.Check, printable(strings.TrimSpace(line)))
 			} else {
-				fmt.Fprintf(w, "\t\t%s\n", printable(line))
+				fmt.Fprintf(w, "\t\t%s\n", printable(strings.TrimSpace(line)))
 			}
 		}
 		if f.Next != "" {
@@ -156,12 +156,11 @@ const (
 
 // checkSecrets looks at the secrets that the admin made up.
 func checkSecrets(_ context.Context, s *settings) []finding {
-	const next = "make a random one, for instance with `snowbot keygen`, and set it on both sides"
-	one := func(name string, secrets []string) finding {
+	one := func(name, user string, secrets []string) finding {
 		f := ok("strong enough")
 		for i, secret := range secrets {
 			if why := weakness(secret); why != "" {
-				f = failed(fmt.Sprintf("secret %d of %d %s", i+1, len(secrets), why), next)
+				f = failed(fmt.Sprintf("secret %d of %d %s", i+1, len(secrets), why), "make a random one, for instance with `snowbot keygen`, and set it here and in "+user)
 				break
 			}
 		}
@@ -175,7 +174,7 @@ func checkSecrets(_ context.Context, s *settings) []finding {
 	if s.AdminToken != "" {
 		token = []string{s.AdminToken}
 	}
-	return []finding{one("webhook secret", list(s.WebhookSecret)), one("admin token", token)}
+	return []finding{one("webhook secret", "ServiceNow", list(s.WebhookSecret)), one("admin token", "whatever uses the admin API", token)}
 }
 
 // weakness says why a secret could be guessed; "" when it could not.

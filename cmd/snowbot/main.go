@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -31,13 +33,20 @@ type commands struct {
 
 func main() { os.Exit(run()) }
 
+// misspelt are the parser's errors about the command line itself.
+var misspelt = regexp.MustCompile(`^(expected|unexpected|unknown|missing) `)
+
 // run is main, and returns the exit code: 1 for a failure, 2 for a command line or settings that cannot be used.
 func run() int {
 	var c commands
+	helped := false
 	k, err := kong.New(&c,
 		kong.Name("snowbot"),
 		kong.Description("Hands employees in Microsoft Teams to ServiceNow live agents, and back."),
-		kong.UsageOnError(),
+		kong.ValueFormatter(func(v *kong.Value) string { // the README's table has them in bold
+			return strings.ReplaceAll(kong.DefaultHelpValueFormatter(v), "**", "")
+		}),
+		kong.Exit(func(int) { helped = true }), // the parser's way to say that it has printed the help
 		kong.Resolvers(secretFiles{}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 	)
@@ -45,9 +54,19 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "snowbot:", err)
 		return 2
 	}
-	ctx, err := k.Parse(os.Args[1:])
+	args := os.Args[1:]
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := k.Parse(args)
+	if helped {
+		return 0
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "snowbot:", err)
+		if misspelt.MatchString(err.Error()) {
+			fmt.Fprintln(os.Stderr, "`snowbot --help` lists the commands, `snowbot COMMAND --help` what one takes")
+		}
 		return 2
 	}
 	if err := ctx.Run(); err != nil {

@@ -18,7 +18,12 @@ type personChoice struct {
 }
 
 // Validate is called before anything is done.
-func (c *personChoice) Validate() error { return checkPerson(c.Tenant, c.User) }
+func (c *personChoice) Validate() error {
+	if c.Tenant == "" {
+		return errors.New("say in which tenant: set MICROSOFT_APP_TENANT_ID, or give --tenant")
+	}
+	return checkPerson(c.Tenant, c.User)
+}
 
 // exportCommand prints what is kept of a person.
 type exportCommand struct {
@@ -76,6 +81,10 @@ func (c *eraseCommand) Run() error {
 				return err
 			}
 			break
+		}
+		if v.Erased == 0 {
+			fmt.Println("nothing was kept of this person; if there should have been, check the object id and the tenant (--tenant)")
+			return nil
 		}
 		fmt.Printf("erased: %d conversations\n", v.Erased)
 		return nil

@@ -67,7 +67,7 @@ type service struct {
 // finished, store closed.
 func serve(ctx context.Context, s *settings, logs io.Writer) error {
 	conf, wrong := readConfig(s.ConfigFile)
-	if err := errors.Join(s.check(), wrong); err != nil { // all that is wrong, at once
+	if err := joinProblems(s.check(), wrong); err != nil { // all that is wrong, at once
 		return err
 	}
 	sv, err := newService(ctx, s, conf, slog.New(slog.NewJSONHandler(logs, nil)))

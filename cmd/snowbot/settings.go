@@ -44,13 +44,13 @@ type settings struct {
 	MessageToken  string `env:"SERVICENOW_MESSAGE_TOKEN" name:"servicenow-message-token" help:"Static token of Message Auth, if the instance asks for one."`
 	HashSecret    string `env:"SERVICENOW_MESSAGE_HASH_SECRET" name:"servicenow-message-hash-secret" help:"Secret of Message Auth by signature, if the instance asks for one."`
 	AppInboundID  string `env:"SERVICENOW_APP_INBOUND_ID" name:"servicenow-app-inbound-id" help:"Provider application, if several bots share the instance."`
-	WebhookSecret string `env:"WEBHOOK_SECRET" help:"What ServiceNow sends as bearer token. A comma-separated list accepts several while rotating. **Required.**"`
+	WebhookSecret string `env:"WEBHOOK_SECRET" help:"What ServiceNow sends as bearer token, at least 20 random characters. A comma-separated list accepts several while rotating. **Required.**"`
 	WebhookUser   string `env:"WEBHOOK_BASIC_USER" name:"webhook-basic-user" help:"Also accept HTTP Basic with this user and the same secrets."`
 	WebhookHeader string `env:"WEBHOOK_HEADER" help:"Also accept this header with the same secrets."`
 
 	DatabaseURL databaseURL `env:"DATABASE_URL" name:"database-url" default:"bbolt:snowbot.db" help:"Where conversations are kept: bbolt: and a path, for one process, or postgres://user:password@host/database, for several."`
 	DataKey     string      `env:"DATA_ENCRYPTION_KEY" name:"data-encryption-key" help:"Base64 of 32 bytes; see snowbot keygen. A comma-separated list: the first seals, all open. **Required.**"`
-	AdminToken  string      `env:"ADMIN_TOKEN" help:"Bearer token of the admin API, which is off without it."`
+	AdminToken  string      `env:"ADMIN_TOKEN" help:"The token of the admin API, which is off without it. At least 20 random characters."`
 
 	TeamsPacing   string `env:"TEAMS_PACING" default:"on" help:"on, or off: no rate windows and no merging of waiting messages; Retry-After is honoured all the same."`
 	UnclearSends  string `env:"UNCLEAR_SENDS" default:"retry" help:"retry, or never-repeat: an agent's message whose fate in Teams is unclear is reported as failed rather than shown twice."`
@@ -63,6 +63,22 @@ type settingsError struct{ problems []string }
 
 func (e *settingsError) Error() string {
 	return "the settings cannot be used:\n  - " + strings.Join(e.problems, "\n  - ")
+}
+
+// joinProblems makes one *settingsError of all errors, or nil when there is none.
+func joinProblems(errs ...error) error {
+	var all settingsError
+	for _, err := range errs {
+		if e := (*settingsError)(nil); errors.As(err, &e) {
+			all.problems = append(all.problems, e.problems...)
+		} else if err != nil {
+			all.problems = append(all.problems, err.Error())
+		}
+	}
+	if len(all.problems) == 0 {
+		return nil
+	}
+	return &all
 }
 
 // check returns a *settingsError that names all problems, or nil.

@@ -76,6 +76,21 @@ func TestAStartNamesTheConfigurationFileBesideTheSettings(t *testing.T) {
 	}
 }
 
+func TestAConfigurationFileThatContradictsItselfIsRefusedWithTheSettings(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "snowbot.yaml")
+	if err := os.WriteFile(file, []byte("limits: {idleCancel: 3m}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := serve(t.Context(), &settings{ConfigFile: file}, io.Discard)
+	if want := "idleWarning (4m0s) has to be shorter than idleCancel (3m0s)"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("err = %v, want %q", err, want)
+	}
+	if f := checkSettings(t.Context(), &settings{ConfigFile: file}); f[1].Result != findingFailed {
+		t.Errorf("doctor says %+v", f[1])
+	}
+}
+
 func TestSettingsFromFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, []byte("from-the-file\n"), 0o600); err != nil {
@@ -142,6 +157,18 @@ func TestConfigRefusesUnknownKeys(t *testing.T) {
 	t.Parallel()
 	if _, err := parseConfig([]byte("limits:\n  maxWate: 5m\n")); err == nil || !strings.Contains(err.Error(), "maxWate") {
 		t.Errorf("err = %v, want it to name the key", err)
+	}
+	for _, tt := range []struct{ file, want string }{
+		{"limits:\n  maxWait: soon\n", "line 2: a duration, such as 90s, 30m or 8h is wanted here, not `soon`"},
+		{"phrases: front desk\n", "line 1: a list, such as [one, two] is wanted here, not `front desk`"},
+		{"gapRepair: maybe\nlimits: {tenantRate: many}\n", "line 2: a number is wanted here, not `many`"},
+		{"topics: {a: b}\n", "line 1: a list is wanted here"},
+		{"keep: 4\nnosuch: 5\n", "line 2: there is no key nosuch here"},
+	} {
+		_, err := parseConfig([]byte(tt.file))
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "struct") {
+			t.Errorf("%q: err = %v, want %q and no types of Go", tt.file, err, tt.want)
+		}
 	}
 	c, err := parseConfig([]byte("gapRepair: true\ngapRepairEvery: 10m\nlimits:\n  maxWait: 5m\nphrases: [front desk]\ntopics:\n  - name: payroll\n    phrases: [payslip]\n    context: {LiveAgent_mandatory_skills: payroll}\n"))
 	if err != nil {

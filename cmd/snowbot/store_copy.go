@@ -34,9 +34,9 @@ func (c *storeCopy) Run() error {
 	if err != nil {
 		e.problems = append(e.problems, "DATA_ENCRYPTION_KEY: "+err.Error())
 	}
-	for _, u := range []databaseURL{c.From, c.To} {
+	for i, u := range []databaseURL{c.From, c.To} {
 		if err := u.check(); err != nil {
-			e.problems = append(e.problems, "the database "+err.Error())
+			e.problems = append(e.problems, []string{"<from> ", "<to> "}[i]+err.Error())
 		}
 	}
 	if c.From == c.To {
