@@ -174,6 +174,9 @@ func (e *failedEvent) apply(c *change) {
 		}
 		c.end(ending{reason: endFailed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld || e.why == failUnsettled, ticket: true})
 	case kindWords:
+		if c.state.live(id) && c.state.Session.Phase != connected {
+			c.state.Session.Asked = true // before there is an agent only answers are sent, and this one is still waited for
+		}
 		c.undelivered(id, e.body.Text, e.why)
 	case kindFile:
 		c.unfetched(id, e.body.File, e.why)

@@ -152,7 +152,7 @@ func (e *employeeEvent) relay(c *change, text string, selected bool) {
 		if !s.Closing.IsZero() {
 			s.Closing, s.Asked = c.now, false
 		}
-	case s.Asked || selected: // ServiceNow's own bot has asked, and nothing goes on before it is answered
+	case s.Asked && e.answers(s) || selected: // ServiceNow's own bot has asked, and nothing goes on before it is answered
 		s.Asked, s.Heard, s.Nobody = false, c.now, time.Time{}
 	default:
 		to = store.Held
@@ -170,9 +170,16 @@ func (e *employeeEvent) relay(c *change, text string, selected bool) {
 	}
 }
 
-// correct tells the agent of a message that was edited or deleted. The bot is not asked again.
+// answers reports whether what is relayed may answer a question of ServiceNow's own bot: a correction does not, nor do words of somebody
+// else in a group.
+func (e *employeeEvent) answers(s *session) bool {
+	return e.own(s) && e.activity.Type != adapter.TypeMessageUpdate && e.activity.Type != adapter.TypeMessageDelete
+}
+
+// correct tells the agent of a message that was edited or deleted. The bot is not asked again, and ServiceNow's own bot, which goes on
+// after the agent, is not told.
 func (e *employeeEvent) correct(c *change, text string) {
-	if c.state.Session == nil {
+	if c.state.Session == nil || !c.state.Session.Closing.IsZero() {
 		c.count("ignored", "")
 		return
 	}
