@@ -200,7 +200,9 @@ func (c *change) speaker(id, name string) {
 type ending struct {
 	reason endReason
 	text   string
-	// tell says that ServiceNow does not know yet.
+	// theirs says that ServiceNow has ended it, so that no words go there any more.
+	theirs bool
+	// tell says that ServiceNow does not know yet, or that its own bot would go on.
 	tell bool
 	// ticket offers one.
 	ticket bool
@@ -223,7 +225,7 @@ func (c *change) end(e ending) {
 	c.send(store.ToTeams, kindCard, s.ID, body{Activity: endedCard(c.texts(), e.reason), Version: s.Card.Version})
 	c.state.Past = append(c.state.Past, ended{
 		ID: s.ID, Ended: c.now, Card: s.Card, Person: s.Person, UserID: s.UserID, Email: s.Email,
-		ByEmployee: e.tell && e.reason != endByAgent, Joined: joined,
+		ByEmployee: e.tell && !e.theirs, Joined: joined,
 	})
 	c.noteFormer()
 	c.state.Session = nil

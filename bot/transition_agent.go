@@ -74,11 +74,17 @@ func (e *postEvent) closes() bool {
 // would take them and show them to nobody.
 func (e *postEvent) late(c *change) {
 	c.count("late", "")
-	ended := slices.ContainsFunc(e.post.Items, func(it snow.Item) bool { return it.Kind == snow.KindEnded })
-	if p := c.state.past(e.session); p != nil && (ended || e.closes() || e.post.Status == snow.StatusFail) {
+	if p := c.state.past(e.session); p != nil && e.over(c.rules) {
 		p.ByEmployee = false
 	}
 	e.report(c)
+}
+
+// over reports whether anything in the post says that the chat is over.
+func (e *postEvent) over(r *Rules) bool {
+	return e.closes() || e.post.Status == snow.StatusFail || slices.ContainsFunc(e.post.Items, func(it snow.Item) bool {
+		return it.Kind == snow.KindEnded || it.Kind == snow.KindSystem && says(it.Text, r.Closed)
+	})
 }
 
 // report tells the agent of every new item that it was not shown.
@@ -235,7 +241,7 @@ func (c *change) show(it snow.Item) {
 func (c *change) over(e *postEvent) {
 	if s := c.state.Session; s.Warned && s.Phase == connected && !e.spoken(c) && !c.now.Before(s.Spoke.Add(c.rules.IdleCancel-idleSlack)) {
 		// ServiceNow's own limit on silence.
-		c.end(ending{reason: endTimedOut, text: c.texts().Say(TextNoticeTimedOut)})
+		c.end(ending{reason: endTimedOut, text: c.texts().Say(TextNoticeTimedOut), theirs: true, tell: e.goesOn()})
 		c.state.Lapsed = c.now
 		return
 	}
@@ -243,10 +249,10 @@ func (c *change) over(e *postEvent) {
 		c.left(e.goesOn())
 		return
 	}
-	c.end(ending{reason: endNoAgents, text: c.texts().Say(TextNoticeNoAgents), ticket: true})
+	c.end(ending{reason: endNoAgents, text: c.texts().Say(TextNoticeNoAgents), theirs: true, tell: e.goesOn(), ticket: true})
 }
 
-// goesOn reports whether the post ends the chat with the agent, but not ServiceNow's conversation.
+// goesOn reports whether the post ends the chat, but not ServiceNow's conversation.
 func (e *postEvent) goesOn() bool {
 	return !e.post.Completed && !e.post.TakeControl && e.post.Status == ""
 }
@@ -254,7 +260,7 @@ func (e *postEvent) goesOn() bool {
 // left ends the session because the agent did. Where ServiceNow's own bot would go on, with a survey say, it is told that
 // nobody answers: it would take the next wish for an agent for an answer.
 func (c *change) left(goesOn bool) {
-	c.end(ending{reason: endByAgent, text: c.texts().Say(TextNoticeEndedByAgent), tell: goesOn})
+	c.end(ending{reason: endByAgent, text: c.texts().Say(TextNoticeEndedByAgent), theirs: true, tell: goesOn})
 }
 
 // idleSlack allows for two clocks and a slow post when the end of a chat is taken for ServiceNow's limit on silence.

@@ -168,11 +168,12 @@ func (e *failedEvent) apply(c *change) {
 		if !c.state.live(id) || !c.state.Session.Heard.IsZero() { // ServiceNow has it, whatever became of the answer
 			return
 		}
+		// ServiceNow is told in any case: an earlier try may have taken effect, and its own bot may have begun to talk.
 		if e.why == failNobody {
-			c.end(ending{reason: endNoAgents, text: t.Say(TextNoticeNoAgents), ticket: true})
+			c.end(ending{reason: endNoAgents, text: t.Say(TextNoticeNoAgents), tell: true, ticket: true})
 			return
 		}
-		c.end(ending{reason: endFailed, text: t.Say(TextNoticeFailed), tell: e.why == failUnclear || e.why == failTooOld || e.why == failUnsettled, ticket: true})
+		c.end(ending{reason: endFailed, text: t.Say(TextNoticeFailed), tell: true, ticket: true})
 	case kindWords:
 		if c.state.live(id) && c.state.Session.Phase != connected {
 			c.state.Session.Asked = true // before there is an agent only answers are sent, and this one is still waited for

@@ -18,7 +18,7 @@ func (timerEvent) apply(c *change) {
 	passed := func(t time.Time) bool { return !t.IsZero() && !c.now.Before(t) }
 	switch {
 	case passed(s.absoluteEnd(r)):
-		c.end(ending{reason: endTimedOut, text: c.texts().Say(TextNoticeTooLong), tell: true})
+		c.end(ending{reason: endTimedOut, text: c.texts().Say(TextNoticeTooLong), tell: true, ticket: s.Phase != connected})
 	case passed(s.nobodyEnd()), passed(s.callbackEnd(r)) && !s.Heard.IsZero(): // there was an answer, but no queue
 		c.end(ending{reason: endNoAgents, text: c.texts().Say(TextNoticeNoAgents), tell: true, ticket: true})
 	case passed(s.callbackEnd(r)):
