@@ -169,6 +169,9 @@ func (y *play) talks(c snowtest.Chat) {
 	y.shoots("picker")
 	y.presses(picker, "May")
 	y.hears(c, "may")
+	if m := y.sees(playPersonal, at, "✓ May"); m.MessageID != picker.MessageID {
+		y.t.Errorf("the choice shows in message %s, want in the question's, %s", m.MessageID, picker.MessageID)
+	}
 }
 
 // typesUntilSeen has the agent go on typing: what is shown of it gives way to everything else.
