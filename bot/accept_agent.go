@@ -33,6 +33,10 @@ func (b *Bot) ServiceNow(ctx context.Context, p *snow.Event) error {
 		}
 		return err
 	}
+	if conversation == erased {
+		b.metrics.add([]count{{"late", "erased"}})
+		return nil
+	}
 	b.mender.before(ctx, conversation)
 	if err := b.accept(ctx, conversation, session, p, false); err != nil {
 		b.mender.one(conversation)
@@ -104,6 +108,9 @@ func (b *Bot) locate(ctx context.Context, p *snow.Event) (conversation, session 
 	}
 	if err != nil {
 		return "", "", fmt.Errorf("find session: %w", err)
+	}
+	if conversation == erased {
+		return conversation, session, nil // nothing is known of it to compare with
 	}
 	r, err := b.store.Load(ctx, conversation)
 	if errors.Is(err, store.ErrNotFound) {

@@ -38,7 +38,7 @@ func (b *Bot) keepFormer(ctx context.Context, conversation, session string) erro
 	return nil
 }
 
-// findSession returns the conversation of a session that is live, or ended less than a day ago. The error is [store.ErrNotFound] when
+// findSession returns the conversation of a session that is live, or ended less than a day ago: [erased], if that was erased. The error is [store.ErrNotFound] when
 // there is none.
 func (b *Bot) findSession(ctx context.Context, session string) (conversation string, err error) {
 	conversation, err = b.store.Find(ctx, sessionKey(session))

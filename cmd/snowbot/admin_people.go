@@ -111,7 +111,7 @@ func (a *adminAPI) erasePerson(ctx context.Context, r *http.Request) (any, error
 			return nil, err
 		}
 	}
-	n, err := a.store.Erase(ctx, person)
+	n, err := bot.Erase(ctx, a.store, person, time.Now())
 	if err != nil {
 		return nil, err
 	}

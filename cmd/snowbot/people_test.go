@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,6 +52,13 @@ func TestPersonIsExportedAndErased(t *testing.T) {
 	r.sees("An administrator deleted the data of this chat, so it has ended.")
 	if out := r.does(r.person("export")...); !strings.Contains(out, `"conversations": []`) {
 		t.Errorf("export after erase: %s", out)
+	}
+	for session, want := range map[string]int{c.SessionID: http.StatusOK, "nobody": http.StatusBadRequest} {
+		late := fmt.Sprintf(`{"clientSessionId":%q,"clientVariables":{"conversationId":%q,"tenantId":%q,"botId":%q},"body":[{"uiType":"OutputText","value":"too late","messageId":"late"}]}`,
+			session, r.chat.ID(), r.teams.TenantID(), r.teams.AppID())
+		if got := r.post("/api/v1/snowBot/receiveMessage", "Bearer "+rigSecret, late); got != want {
+			t.Errorf("a late post of session %s is answered %d, want %d", session, got, want)
+		}
 	}
 	if strings.Contains(r.logs.String(), r.mia.AADObjectID) {
 		t.Error("the log names the person")
