@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -122,17 +121,12 @@ func (c *benchCheck) run(ctx context.Context, binary, dir string) (history.Repor
 	if c.Pacing {
 		pacing = "on"
 	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
 	secret := rand.Text()
 	env := emulatedEnv(teams, now)
-	env["WEBHOOK_SECRET"], env["DATA_ENCRYPTION_KEY"] = secret, base64.StdEncoding.EncodeToString(key)
+	env["WEBHOOK_SECRET"], env["DATA_ENCRYPTION_KEY"] = secret, newDataKey()
 	env["DATABASE_URL"], env["TEAMS_PACING"] = "bbolt:"+filepath.Join(dir, "snowbot.db"), pacing
-	bar := progressbar.NewOptions(c.Messages,
-		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(isTerminal(os.Stderr)),
-		progressbar.OptionSetDescription("messages"), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(time.Second), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
-	)
+	bar := progressBar(c.Messages, "messages",
+		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(time.Second), progressbar.OptionFullWidth())
 	defer bar.Exit() //nolint:errcheck // a picture
 	// An interrupt ends the talking, and what was said so far is judged.
 	return history.Run(context.WithoutCancel(ctx), history.Plan{
@@ -142,16 +136,4 @@ func (c *benchCheck) run(ctx context.Context, binary, dir string) (history.Repor
 		Over:     ctx.Done(),
 		Progress: func(n int) { _ = bar.Set(min(n, c.Messages)) },
 	})
-}
-
-// emulatedEnv are the settings of a service between two emulators, apart from secrets of its own and the database.
-func emulatedEnv(teams *adaptertest.Channel, now *snowtest.Instance) map[string]string {
-	id, secret, user, password := now.Credentials()
-	return map[string]string{
-		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_LISTEN_ADDR": "127.0.0.1:0",
-		"MICROSOFT_APP_ID": teams.AppID(), "MICROSOFT_APP_PASSWORD": teams.AppPassword(), "MICROSOFT_APP_TENANT_ID": teams.TenantID(),
-		"BOT_OPENID_METADATA": teams.MetadataURL(), "BOT_TOKEN_URL": teams.TokenURL(),
-		"SERVICENOW_INSTANCE": now.URL(), "SERVICENOW_CLIENT_ID": id, "SERVICENOW_CLIENT_SECRET": secret,
-		"SERVICENOW_USERNAME": user, "SERVICENOW_PASSWORD": password,
-	}
 }

@@ -38,12 +38,7 @@ func newTeamsPlatform(seen *arrivals) (*teamsPlatform, error) {
 	return &teamsPlatform{channel: c}, nil
 }
 
-func (p *teamsPlatform) env() peerEnv {
-	return peerEnv{
-		"MICROSOFT_APP_ID": p.channel.AppID(), "MICROSOFT_APP_PASSWORD": p.channel.AppPassword(), "MICROSOFT_APP_TENANT_ID": p.channel.TenantID(),
-		"BOT_OPENID_METADATA": p.channel.MetadataURL(), "BOT_TOKEN_URL": p.channel.TokenURL(),
-	}
-}
+func (p *teamsPlatform) env() peerEnv { return teamsEnv(p.channel) }
 
 // open makes employees, each of whom asks for a person.
 func (p *teamsPlatform) open(ctx context.Context, o peerOrder) error {
@@ -98,13 +93,7 @@ func newServiceNowPlatform(seen *arrivals) (*serviceNowPlatform, error) {
 	return &serviceNowPlatform{instance: i}, nil
 }
 
-func (p *serviceNowPlatform) env() peerEnv {
-	id, secret, user, password := p.instance.Credentials()
-	return peerEnv{
-		"SERVICENOW_INSTANCE": p.instance.URL(), "SERVICENOW_CLIENT_ID": id, "SERVICENOW_CLIENT_SECRET": secret,
-		"SERVICENOW_USERNAME": user, "SERVICENOW_PASSWORD": password,
-	}
-}
+func (p *serviceNowPlatform) env() peerEnv { return serviceNowEnv(p.instance) }
 
 func (p *serviceNowPlatform) open(_ context.Context, o peerOrder) error {
 	p.instance.SetWebhook(o.Bot, o.Secret)

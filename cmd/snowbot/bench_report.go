@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -198,10 +197,7 @@ type benchBar struct {
 }
 
 func newBenchBar(total time.Duration) *benchBar {
-	return &benchBar{bar: progressbar.NewOptions(int(total.Milliseconds()),
-		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(isTerminal(os.Stderr)),
-		progressbar.OptionSetDescription("measuring"), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond),
-	)}
+	return &benchBar{bar: progressBar(int(total.Milliseconds()), "measuring")}
 }
 
 // at shows how far the measurement is that is on. What cannot be shown is no failure.

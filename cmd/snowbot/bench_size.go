@@ -44,7 +44,7 @@ type sizeRun struct {
 
 // runSize prints what the service needs with much to keep.
 func (c *benchCommand) runSize(ctx context.Context, binary, dir string) error {
-	r := &sizeRun{benchCommand: c, binary: binary, dir: dir, bar: newSizeBar()}
+	r := &sizeRun{benchCommand: c, binary: binary, dir: dir, bar: progressBar(-1, "measuring")}
 	for _, measure := range []func(context.Context) error{r.live, r.kept} {
 		if err := measure(ctx); err != nil {
 			return err
@@ -273,12 +273,5 @@ func settle(ctx context.Context, s *benchStage, long time.Duration, left int) er
 	}
 }
 
-// newSizeBar turns while something is measured.
-func newSizeBar() *progressbar.ProgressBar {
-	return progressbar.NewOptions(-1,
-		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(isTerminal(os.Stderr)),
-		progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond),
-	)
-}
-
+// spin turns the bar while something is measured.
 func (r *sizeRun) spin(time.Duration) { _ = r.bar.Add(1) }

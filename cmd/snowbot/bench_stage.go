@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -37,9 +35,7 @@ func newBenchStage(binary, dir, database, profile string) (s *benchStage, err er
 	if database == "" {
 		database = "bbolt:" + filepath.Join(dir, "snowbot.db")
 	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	s = &benchStage{binary: binary, database: database, key: base64.StdEncoding.EncodeToString(key), profile: profile}
+	s = &benchStage{binary: binary, database: database, key: newDataKey(), profile: profile}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())

@@ -2,12 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"net/http"
-	"os"
-	"slices"
 	"syscall"
 	"time"
 
@@ -37,32 +32,7 @@ func (b *benchTarget) Start(ctx context.Context) (history.Addresses, error) {
 	b.proc = p
 	return history.Addresses{
 		Bot: p.at.bot(), Webhook: p.at.webhook(), WebhookSecret: b.secret, Metrics: "http://" + p.at.Admin + "/metrics",
-	}, b.ready(ctx, "http://"+p.at.Addr+"/readyz")
-}
-
-func (b *benchTarget) ready(ctx context.Context, url string) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-		if err != nil {
-			return err
-		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			_, _ = io.Copy(io.Discard, res.Body)
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-b.proc.ended:
-			return fmt.Errorf("the service did not become ready: %s", b.proc.how())
-		case <-ctx.Done():
-			return errors.New("the service does not become ready")
-		}
-	}
+	}, p.ready(ctx)
 }
 
 // Kill ends the program as a power cut would, apart from what the operating system has not written yet.
@@ -80,19 +50,4 @@ func (b *benchTarget) Stop() error {
 		return nil
 	}
 	return b.proc.stop()
-}
-
-// childEnv is an environment that holds nothing of this process's, apart from what an operating system cannot do without.
-func childEnv(of map[string]string) []string {
-	var env []string
-	for name, value := range of {
-		env = append(env, name+"="+value)
-	}
-	for _, name := range []string{"PATH", "SystemRoot", "TMPDIR", "TEMP"} {
-		if v := os.Getenv(name); v != "" {
-			env = append(env, name+"="+v)
-		}
-	}
-	slices.Sort(env)
-	return env
 }

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -173,10 +172,4 @@ func (c *adminClient) call(ctx context.Context, method, path string, q url.Value
 		return errors.New("the answer is not what the admin API gives; is it the same version?")
 	}
 	return nil
-}
-
-// isTerminal reports whether f is a terminal, as far as a progress bar cares.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

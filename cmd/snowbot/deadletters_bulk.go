@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -37,7 +35,8 @@ func (b *bulk) run(ctx context.Context, choice *letterChoice, client *adminClien
 	if err != nil {
 		return err
 	}
-	bar := progressBar(len(ids))
+	bar := progressBar(len(ids), "dead letters",
+		progressbar.OptionSetVisibility(len(ids) > 1 && isTerminal(os.Stderr)), progressbar.OptionShowCount(), progressbar.OptionFullWidth())
 	var failed []bulkFailure
 	done, over := 0, 0
 	for _, id := range ids {
@@ -86,27 +85,4 @@ func (b *bulk) report(done, over int, failed []bulkFailure) {
 	if over > 0 {
 		fmt.Printf("%d of them would be sent with --force\n", over)
 	}
-}
-
-// progressBar is a bar on the terminal for as much work as one has to wait for, and else an invisible one.
-func progressBar(n int) *progressbar.ProgressBar {
-	return progressbar.NewOptions(n,
-		progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionSetVisibility(n > 1 && isTerminal(os.Stderr)),
-		progressbar.OptionSetDescription("dead letters"),
-		progressbar.OptionShowCount(),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionFullWidth(),
-	)
-}
-
-// printable makes foreign ids fit for a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }

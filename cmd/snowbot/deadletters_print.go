@@ -6,26 +6,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
-	"time"
 )
-
-// clock is how times are shown.
-const clock = "2006-01-02 15:04:05Z"
-
-func shown(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(clock)
-}
-
-// orDash stands in for what there is none of.
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return printable(s)
-}
 
 // printLetters prints a page as a table.
 func printLetters(out io.Writer, page []letterView) error {

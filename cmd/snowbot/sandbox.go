@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -144,23 +143,14 @@ func newSandbox(o sandboxOptions) (*sandbox, error) {
 		s.teams.Close()
 		return nil, err
 	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
 	secret := rand.Text()
-	clientID, clientSecret, username, password := s.now.Credentials()
-	s.child = newSandboxChild(o.Binary, filepath.Join(o.Dir, "service.log"), map[string]string{
-		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_LISTEN_ADDR": "127.0.0.1:0",
-		"MICROSOFT_APP_ID": s.teams.AppID(), "MICROSOFT_APP_PASSWORD": s.teams.AppPassword(),
-		"MICROSOFT_APP_TENANT_ID": s.teams.TenantID(),
-		"BOT_OPENID_METADATA":     s.teams.MetadataURL(), "BOT_TOKEN_URL": s.teams.TokenURL(),
-		"SERVICENOW_INSTANCE": s.now.URL(), "SERVICENOW_CLIENT_ID": clientID, "SERVICENOW_CLIENT_SECRET": clientSecret,
-		"SERVICENOW_USERNAME": username, "SERVICENOW_PASSWORD": password, "SERVICENOW_MESSAGE_TOKEN": messageToken,
-		"WEBHOOK_SECRET": secret, "DATA_ENCRYPTION_KEY": base64.StdEncoding.EncodeToString(key),
-		"DATABASE_URL": "bbolt:" + filepath.Join(o.Dir, "snowbot.db"),
-	})
+	env := emulatedEnv(s.teams, s.now)
+	env["SERVICENOW_MESSAGE_TOKEN"], env["WEBHOOK_SECRET"] = messageToken, secret
+	env["DATA_ENCRYPTION_KEY"], env["DATABASE_URL"] = newDataKey(), "bbolt:"+filepath.Join(o.Dir, "snowbot.db")
 	if _, port, err := net.SplitHostPort(o.Addr); err == nil {
-		s.child.env = append(s.child.env, "PUBLIC_URL=http://"+net.JoinHostPort("127.0.0.1", port))
+		env["PUBLIC_URL"] = "http://" + net.JoinHostPort("127.0.0.1", port)
 	}
+	s.child = newSandboxChild(o.Binary, filepath.Join(o.Dir, "service.log"), env)
 	s.child.listening = func(addr string) {
 		s.serviceAddr.Store(&addr)
 		s.teams.SetBot("http://" + addr + "/api/messages")

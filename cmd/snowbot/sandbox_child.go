@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,9 +44,6 @@ const (
 	childStart = "start"
 )
 
-// childStops is how long a child may take to end by itself: a bit longer than the service's own limit.
-const childStops = 12 * time.Second
-
 // A sandboxChild is the real service as a process of its own, so that it can be killed and started again on the same file.
 type sandboxChild struct {
 	binary    string
@@ -69,22 +64,13 @@ type childOrder struct {
 	result chan error
 }
 
-// newSandboxChild describes a child. Nothing of this process's environment reaches it, apart from what an operating
-// system cannot do without.
+// newSandboxChild describes a child, whose environment is env and what childEnv adds.
 func newSandboxChild(binary, logPath string, env map[string]string) *sandboxChild {
 	c := &sandboxChild{
-		binary: binary, logPath: logPath, client: &http.Client{Timeout: 2 * time.Second},
+		binary: binary, env: childEnv(env), logPath: logPath, client: &http.Client{Timeout: 2 * time.Second},
 		orders: make(chan childOrder), done: make(chan struct{}),
 		listening: func(string) {}, changed: func() {},
 		st: serviceStatus{State: serviceStarting, Log: logPath, Since: time.Now()},
-	}
-	for name, value := range env {
-		c.env = append(c.env, name+"="+value)
-	}
-	for _, name := range []string{"SystemRoot", "TMPDIR", "TEMP"} {
-		if v := os.Getenv(name); v != "" {
-			c.env = append(c.env, name+"="+v)
-		}
 	}
 	return c
 }
@@ -249,70 +235,4 @@ func (c *sandboxChild) ready(ctx context.Context, admin string) (ready bool, why
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 	return resp.StatusCode == http.StatusOK, string(bytes.TrimSpace(body))
-}
-
-// A childProcess is one life of the child.
-type childProcess struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-}
-
-func (p *childProcess) wait() error {
-	_ = p.cmd.Wait() // how says what it was
-	close(p.ended)
-	return nil
-}
-
-func (p *childProcess) how() string { return p.cmd.ProcessState.String() }
-
-func (p *childProcess) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended just now
-	<-p.ended
-}
-
-// stop lets the process end in its own time, within limits. A nil process has ended.
-func (p *childProcess) stop() {
-	if p == nil {
-		return
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
-	late := time.NewTimer(childStops)
-	defer late.Stop()
-	select {
-	case <-p.ended:
-	case <-late.C:
-		p.kill()
-	}
-}
-
-// A listenLine is the line of the service's log that says where it listens.
-type listenLine struct {
-	Msg   string `json:"msg"`
-	Addr  string `json:"addr"`
-	Admin string `json:"admin"`
-}
-
-// A logTap writes a log through and looks for the first listenLine.
-type logTap struct {
-	to    io.Writer
-	found chan listenLine // holds one
-	line  []byte
-	over  bool
-}
-
-func (t *logTap) Write(p []byte) (int, error) {
-	for rest := p; !t.over; {
-		head, tail, whole := bytes.Cut(rest, []byte("\n"))
-		t.line = append(t.line, head...)
-		if !whole {
-			break
-		}
-		var l listenLine
-		if json.Unmarshal(t.line, &l) == nil && l.Msg == "listening" {
-			t.found <- l
-			t.over = true
-		}
-		t.line, rest = t.line[:0], tail
-	}
-	return t.to.Write(p)
 }

@@ -13,15 +13,15 @@ import (
 
 // What the page can break. The names are the page's.
 const (
-	breakNoAgents       = "noAgents"       // mode: a snowtest.NoAgentMode
-	breakServiceNow     = "serviceNow"     // mode: a snowtest.DownMode
-	breakServiceNowLost = "serviceNowLost" // once
-	breakServiceNowAll  = "serviceNowTwice"
-	breakTeams          = "teams"
-	breakTeamsThrottled = "teamsThrottled" // for ten seconds
-	breakTeamsLost      = "teamsLost"      // once
-	breakTeamsTwice     = "teamsTwice"
-	breakIdentity       = "identity"
+	breakNoAgents        = "noAgents"       // mode: a snowtest.NoAgentMode
+	breakServiceNow      = "serviceNow"     // mode: a snowtest.DownMode
+	breakServiceNowLost  = "serviceNowLost" // once
+	breakServiceNowTwice = "serviceNowTwice"
+	breakTeams           = "teams"
+	breakTeamsThrottled  = "teamsThrottled" // for ten seconds
+	breakTeamsLost       = "teamsLost"      // once
+	breakTeamsTwice      = "teamsTwice"
+	breakIdentity        = "identity"
 )
 
 const throttleFor = 10 * time.Second
@@ -111,7 +111,7 @@ func (s *sandbox) scripts() map[string]func() (func(), error) {
 			Match: func(r adaptertest.FaultRequest) bool { return !bytes.Contains(r.Body, []byte(`"type":"typing"`)) },
 		}),
 		breakServiceNowLost: now(snowtest.Fault{Kind: snowtest.FaultReset, AfterEffect: true, Action: "message", Times: 1}),
-		breakServiceNowAll: now(snowtest.Fault{
+		breakServiceNowTwice: now(snowtest.Fault{
 			Kind: snowtest.FaultDuplicate, Direction: snowtest.Out,
 			Match: func(r snowtest.FaultRequest) bool { return !bytes.Contains(r.Body, []byte("TypingIndicator")) },
 		}),

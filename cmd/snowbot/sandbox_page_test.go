@@ -105,7 +105,7 @@ func TestSandboxPageAndServiceAgree(t *testing.T) {
 			}
 		}
 		for _, what := range []string{
-			breakServiceNowLost, breakServiceNowAll, breakTeams, breakTeamsThrottled, breakTeamsLost, breakTeamsTwice, breakIdentity,
+			breakServiceNowLost, breakServiceNowTwice, breakTeams, breakTeamsThrottled, breakTeamsLost, breakTeamsTwice, breakIdentity,
 		} {
 			if !strings.Contains(breaks, "['"+what+"',") {
 				t.Errorf("the page does not offer %s", what)

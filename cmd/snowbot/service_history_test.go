@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ func newBinary(t *testing.T, teams *adaptertest.Channel, inst *snowtest.Instance
 	})
 	maps.Copy(env, more)
 	logs := watched(t, teams, inst)
+	env["PATH"] = os.Getenv("PATH") // where strace finds the program
 	return &binary{&benchTarget{command: []string{"snowbot", "serve"}, env: childEnv(env), secret: rigSecret, logs: logs}, logs}
 }
 

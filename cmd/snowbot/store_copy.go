@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -78,15 +77,7 @@ func copyStore(ctx context.Context, from, to *database) (n int, err error) {
 	if !ok1 || !ok2 {
 		return 0, errors.New("this kind of database cannot be copied")
 	}
-	bar := progressbar.NewOptions(0,
-		progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionSetVisibility(isTerminal(os.Stderr)),
-		progressbar.OptionSetDescription("copied"),
-		progressbar.OptionShowCount(),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionFullWidth(),
-	)
+	bar := progressBar(0, "copied", progressbar.OptionShowCount(), progressbar.OptionFullWidth())
 	err = store.Copy(ctx, source, target, func(done, all int) {
 		n = done
 		bar.ChangeMax(max(all, 1))
