@@ -152,7 +152,7 @@ func isPage(h http.Header, answer []byte) bool {
 // refused describes an answer that is not a success.
 func (c *Connector) refused(r request, resp *http.Response, answer []byte) *Error {
 	e := &Error{Op: r.op, StatusCode: resp.StatusCode, Written: true, RetryAfter: retryAfter(resp.Header, c.now())}
-	if resp.StatusCode/100 == 2 {
+	if resp.StatusCode < http.StatusBadRequest {
 		e.Code = CodeNotConnector
 	} else {
 		readCodes(e, answer, 0)

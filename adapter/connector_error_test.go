@@ -68,6 +68,8 @@ func TestConnectorErrors(t *testing.T) {
 		"odd types":          {400, `{"error":{"code":{"a":1}},"message":["words"]}`, adapter.Error{}},
 		"an array":           {400, `["words"]`, adapter.Error{}},
 		"a page with 200":    {200, " <!DOCTYPE html>words", adapter.Error{Code: adapter.CodeNotConnector}},
+		"a redirect":         {302, "<html>words", adapter.Error{Code: adapter.CodeNotConnector}},
+		"moved for good":     {308, `{"code":"words"}`, adapter.Error{Code: adapter.CodeNotConnector}},
 		"endlessly nested":   {400, strings.Repeat(`{"error":`, 500) + `{"code":"deep"}` + strings.Repeat("}", 500), adapter.Error{}},
 		"strings in strings": {400, `{"message":"{\"message\":\"{\\\"code\\\":\\\"Inner\\\"}\"}"}`, adapter.Error{Code: "Inner"}},
 	} {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// CodeNotConnector is the Error.Code of an answer that says 2xx but is a web page: a proxy or a login
+// CodeNotConnector is the Error.Code of an answer that says 2xx but is a web page, and of a redirect: a proxy or a login
 // page has answered in the Connector's place, and nothing was done.
 const CodeNotConnector = "NotConnector"
 

@@ -28,7 +28,7 @@ const (
 const (
 	notSent    = -1 - iota // nothing was written
 	noAnswer               // something was, and no answer came
-	page                   // a web page under 2xx: something in between has answered
+	page                   // a web page under 2xx, or a redirect: something in between has answered
 	refusal                // 2xx, and its JSON says no
 	tokenError             // no token was to be had, so that nothing was sent
 )

@@ -48,7 +48,7 @@ func judge(op string, a answer, now time.Time) (event []byte, failed *Error) {
 			return nil, nil
 		}
 		fail.Refused = true
-	case ok:
+	case ok, a.status/100 == 3:
 		fail.NotJSON = true
 	}
 	if op == opReport && fail.reportsOff(said, body) {

@@ -52,7 +52,7 @@ func TestAnswers(t *testing.T) {
 		{"page that calls itself JSON", fakeAnswer{body: "<html>"}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},
 		{"text under 200", fakeAnswer{header: text, body: "Message Processed Successfully"}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},
 		{"half of the JSON", fakeAnswer{body: `{"status":"suc`}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},
-		{"302", fakeAnswer{status: 302, header: http.Header{"Location": {"https://evil.example/"}}}, words, &snow.Error{StatusCode: 302}, false},
+		{"302", fakeAnswer{status: 302, header: http.Header{"Location": {"https://evil.example/"}}}, words, &snow.Error{StatusCode: 302, NotJSON: true}, false},
 		{"400", fakeAnswer{status: 400, body: `{"status":"failure","error":{"message":"` + testWords + `"}}`}, words, &snow.Error{StatusCode: 400}, false},
 		{"401", fakeAnswer{status: 401, body: `{"error":{"message":"User Not Authenticated","detail":null},"status":"failure"}`}, words, &snow.Error{StatusCode: 401}, false},
 		{"403", fakeAnswer{status: 403}, words, &snow.Error{StatusCode: 403}, false},
@@ -337,8 +337,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	})
 	for _, err := range []error{c.Say(t.Context(), testChat, hello), c.Ping(t.Context())} {
 		var e *snow.Error
-		if !errors.As(err, &e) || e.StatusCode != http.StatusTemporaryRedirect {
-			t.Errorf("%v, want status 307", err)
+		if !errors.As(err, &e) || e.StatusCode != http.StatusTemporaryRedirect || !e.NotJSON {
+			t.Errorf("%v, want status 307 and no JSON", err)
 		}
 	}
 }

@@ -35,7 +35,8 @@ type Error struct {
 	// Refused reports an answer whose JSON said "status": "failure" under a 2xx, or under any status that nobody could
 	// be found to take the chat: the instance took the request and said no.
 	Refused bool
-	// NotJSON reports a 2xx with a page instead of JSON or of a file: the instance sleeps, is upgraded, or asks for a login.
+	// NotJSON reports a 2xx with a page instead of JSON or of a file, or a redirect to one: the instance sleeps, is upgraded, or
+	// asks for a login.
 	NotJSON bool
 	// RetryAfter is how long the instance asks us to wait, at most 24 hours; 0 when it does not say.
 	RetryAfter time.Duration

@@ -107,7 +107,7 @@ func (c *Client) table(ctx context.Context, k call) (json.RawMessage, error) {
 	}
 	isJSON := json.Unmarshal(a.body, &said) == nil
 	switch {
-	case a.status/100 == 2 && !isJSON:
+	case a.status/100 == 2 && !isJSON, a.status/100 == 3:
 		fail.NotJSON = true
 	case a.status/100 == 2 && len(said.Result) == 0:
 		fail.Err = errStrange
