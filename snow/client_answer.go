@@ -9,14 +9,27 @@ import (
 	"time"
 )
 
-const opReport = "report"
+const (
+	opAgent  = "agent"
+	opReport = "report"
+)
 
 // notEnabled finds, in an answer to UPDATE_MESSAGES, that the feature is off or unknown. Its wording is not documented.
 var notEnabled = regexp.MustCompile(`(?i)\b(not (been )?(enabled|supported|activated|available|allowed)|disabled|unsupported|` +
 	`(invalid|unknown|unrecogni[sz]ed) action)\b|third_party_chat`)
 
-// nobodyThere is how the instance says, under a status that is not certain, that there is nobody for the chat.
+// nobodyThere is how the instance says, under a status and in a place that are not certain, that there is nobody for the chat.
 const nobodyThere = "failed to add request to queue"
+
+// saysNobody looks for it where an instance reports an error, and in the whole answer to a wish for an agent, unless that is an event:
+// then it holds the employee's own words.
+func saysNobody(op string, said verdict, body []byte) bool {
+	text := said.text
+	if op == opAgent && said.event == nil {
+		text += "\n" + string(body)
+	}
+	return strings.Contains(strings.ToLower(text), nobodyThere)
+}
 
 // A botAnswer is the answer of the Bot Integration API: an acknowledgement, or, in synchronous mode, an event.
 type botAnswer struct {
@@ -35,7 +48,7 @@ func judge(op string, a answer, now time.Time) (event []byte, failed *Error) {
 	switch {
 	case ok && len(body) == 0: // 204, and what some versions say to an action without an effect
 		return nil, nil
-	case ok && said.refused, strings.Contains(strings.ToLower(said.text), nobodyThere):
+	case ok && said.refused, saysNobody(op, said, body):
 		fail.Refused = true
 	case ok && said.isJSON:
 		if op == opReport && notEnabled.MatchString(said.text) {

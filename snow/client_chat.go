@@ -101,7 +101,7 @@ func (c *Client) RequestAgent(ctx context.Context, chat Chat, r AgentRequest) er
 	if strings.TrimSpace(text) == "" {
 		text = agentWish
 	}
-	return c.post(ctx, "agent", chat, botRequest{
+	return c.post(ctx, opAgent, chat, botRequest{
 		RequestID:        r.RequestID,
 		Action:           actionAgent,
 		SilentMessage:    new(bool), // false ends a silence that an earlier request began

@@ -26,6 +26,9 @@ func TestAnswers(t *testing.T) {
 	html := http.Header{"Content-Type": {"text/html"}}
 	retry := func(v string) http.Header { return http.Header{"Retry-After": {v}} }
 	words := func(c *snow.Client, ctx context.Context) error { return c.Say(ctx, testChat, hello) }
+	ask := func(c *snow.Client, ctx context.Context) error {
+		return c.RequestAgent(ctx, testChat, snow.AgentRequest{RequestID: "r-1", MessageID: "m-1"})
+	}
 	report := func(c *snow.Client, ctx context.Context) error {
 		return c.Report(ctx, testChat, "r-1", []snow.Receipt{{MessageID: "m", Status: snow.SentToUser}})
 	}
@@ -48,6 +51,9 @@ func TestAnswers(t *testing.T) {
 		{"failure with a word for an error", fakeAnswer{status: 201, body: `{"status":"failure","error":"no"}`}, words, &snow.Error{StatusCode: 201, Refused: true}, false},
 		{"failure to queue under 200", fakeAnswer{status: 200, body: `{"error":{"message":"Failed to add request to queue"}}`}, words, &snow.Error{StatusCode: 200, Refused: true}, false},
 		{"failure to queue under 400", fakeAnswer{status: 400, body: `{"status":"failure","error":{"message":"x","detail":"Failed to add request to queue."}}`}, words, &snow.Error{StatusCode: 400, Refused: true}, false},
+		{"nobody, in another place", fakeAnswer{status: 400, body: `{"status":"failure","message":"Failed to add request to queue"}`}, ask, &snow.Error{StatusCode: 400, Refused: true}, false},
+		{"nobody, in a word", fakeAnswer{header: text, body: "Failed to add request to queue"}, ask, &snow.Error{StatusCode: 200, Refused: true}, false},
+		{"nobody, in the words of the employee", fakeAnswer{body: `{"message":{"text":"Failed to add request to queue"},"body":[]}`}, ask, nil, false},
 		{"page under 200", fakeAnswer{header: html, body: "<html>sleeping, " + testWords}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},
 		{"page that calls itself JSON", fakeAnswer{body: "<html>"}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},
 		{"text under 200", fakeAnswer{header: text, body: "Message Processed Successfully"}, words, &snow.Error{StatusCode: 200, NotJSON: true}, false},
