@@ -202,3 +202,21 @@ func TestTheNextAgentIsToldWhatWasSaidSinceTheLast(t *testing.T) {
 		t.Errorf("the second agent's history says %q, want what came after the first", said)
 	}
 }
+
+// A control that an instance's administrators made waits for an answer like any other.
+func TestAQuestionOfACustomControlCanBeAnswered(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.says("I want to talk to a person")
+	c := d.waits(snowtest.StateQueued)
+	d.settles()
+	if err := d.snow.Send(d.within(), c.ID, snowtest.Post{AgentChat: true, Items: []map[string]any{{
+		"uiType": "CustomControl", "group": "DefaultCustomControl", "name": "map", "isInput": true, "messageId": "map",
+		"serializedControlData": `{"label":"Where are you?","zoom":3}`,
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	d.sees("Where are you?")
+	d.says("room 12")
+	d.hears(c, "room 12")
+}

@@ -80,7 +80,8 @@ func more(o object, it Item, value string) []Item {
 	}}
 }
 
-// decodeUnknown keeps of a control that nothing is known of what a person could use.
+// decodeUnknown keeps of a control that nothing is known of what a person could use. One that says that it is an input, as a CustomControl
+// does, waits for an answer, so that words are one.
 func (it *Item) decodeUnknown(o object) {
 	it.Kind, it.Options = KindUnknown, optionsOf(o["options"])
 	it.Text = firstText(o, textKeys...)
@@ -88,6 +89,9 @@ func (it *Item) decodeUnknown(o object) {
 		if it.Text == "" {
 			it.Text = textWithin(unwrap(o[k]), maxNesting)
 		}
+	}
+	if isTrue(o["isInput"]) {
+		it.Kind, it.Input = KindInput, "text"
 	}
 }
 

@@ -8,8 +8,8 @@ var actionKinds = map[string]Kind{
 	"createconversation":      KindNothing,
 	"startconversation":       KindNothing,
 	"switchconversation":      KindNothing, // a notification opened another conversation
-	"subscribetosupportqueue": KindNothing, // an address for ServiceNow's own client
-	"subscribetochatpresence": KindNothing, // the same; nobody has accepted yet
+	"subscribetosupportqueue": KindWait,    // queued; what it holds is an address for ServiceNow's own client
+	"subscribetochatpresence": KindNothing, // another such address; nobody has accepted yet
 	"separator":               KindNothing,
 	"topicfinished":           KindNothing,
 	"dynamicloader":           KindNothing, // "searching…", "thinking…": the answer itself follows
