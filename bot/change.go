@@ -220,12 +220,16 @@ func (c *change) end(e ending) {
 	if e.tell {
 		c.send(store.ToServiceNow, kindEnd, s.ID, body{})
 	}
+	untold, live := 1, ""
+	if e.tell {
+		untold, live = 2, s.Live
+	}
 	c.send(store.ToTeams, kindEnd, s.ID, body{Activity: plain(e.text)})
 	s.Card.Version++
 	c.send(store.ToTeams, kindCard, s.ID, body{Activity: endedCard(c.texts(), e.reason), Version: s.Card.Version})
 	c.state.Past = append(c.state.Past, ended{
 		ID: s.ID, Ended: c.now, Card: s.Card, Person: s.Person, UserID: s.UserID, Email: s.Email,
-		ByEmployee: e.tell && !e.theirs, Joined: joined,
+		ByEmployee: e.tell && !e.theirs, Joined: joined, Untold: untold, Live: live, Ending: e.tell,
 	})
 	c.noteFormer()
 	c.state.Session = nil

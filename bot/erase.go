@@ -17,9 +17,9 @@ var ErrNotTold = errors.New("not everybody has been told of the end of a chat")
 const erasePause = 100 * time.Millisecond
 
 // EndSessions ends the live sessions of all conversations that hold words of a person (see [Person]), and returns when both sides
-// have been told, or have been given up: [store.Store.Erase] would erase with a conversation what tells them. When ctx ends before,
-// and after a session was ended, the error is [ErrNotTold], and another call waits on. It needs a bot that runs, here or in another
-// replica.
+// have been told, or have been given up, also of sessions that had ended before: [store.Store.Erase] would erase with a conversation
+// what tells them. When ctx ends before, and after a session was ended, the error is [ErrNotTold], and another call waits on. It needs
+// a bot that runs, here or in another replica.
 func (b *Bot) EndSessions(ctx context.Context, person string) error {
 	for begun := false; ; {
 		var live []string
@@ -32,7 +32,7 @@ func (b *Bot) EndSessions(ctx context.Context, person string) error {
 			if s.Session != nil {
 				live = append(live, r.ID)
 			}
-			told = told && !slices.ContainsFunc(s.Past, func(p ended) bool { return p.Untold > 0 })
+			told = told && !s.untold()
 			return nil
 		})
 		for _, conversation := range live {
@@ -54,6 +54,18 @@ func (b *Bot) EndSessions(ctx context.Context, person string) error {
 	}
 }
 
+// untold reports whether somebody is still to be told of the end of a session.
+func (s *state) untold() bool {
+	return slices.ContainsFunc(s.Past, func(p ended) bool { return p.Untold > 0 })
+}
+
+// Untold reports whether a chat of the conversation is on, or has ended and not both sides have been told, or given up. What tells
+// them would be erased with the record.
+func Untold(r store.Record) bool {
+	s, err := decodeState(&r)
+	return r.Status != "" || err == nil && s.untold()
+}
+
 // errErased is an event without an id of its own, such as a timer, in a conversation that was erased meanwhile: it is not made again.
 var errErased = errors.New("the conversation was erased")
 
@@ -63,10 +75,8 @@ type erasureEvent struct{}
 func (erasureEvent) raw() []byte { return nil }
 
 func (erasureEvent) apply(c *change) {
-	s := c.state.Session
-	if s == nil {
+	if c.state.Session == nil {
 		return
 	}
 	c.end(ending{reason: endErased, text: c.texts().Say(TextNoticeErased), tell: true})
-	c.state.past(s.ID).Untold = 2
 }

@@ -116,3 +116,33 @@ func TestNobodyIsLeftUntoldOfAChatThatWasNotEnded(t *testing.T) {
 		}
 	})
 }
+
+// An end that is on its way already would be erased with the conversation too, and the agent write to nobody.
+func TestAnErasureWaitsForAnEndThatIsOnItsWay(t *testing.T) {
+	bubble(t, bot.Rules{}, func(e *engine) {
+		person := bot.Person(e.store, "tenant", "aad-chat")
+		e.connect("chat")
+		e.snow.failing(unavailable)
+		e.says("chat", "end chat")
+		e.passes(time.Second)
+		ctx, cancel := context.WithTimeout(e.t.Context(), 5*time.Second)
+		defer cancel()
+		if err := e.bot.EndSessions(ctx, person); !errors.Is(err, bot.ErrNotTold) {
+			t.Errorf("while ServiceNow is away: %v, want %v", err, bot.ErrNotTold)
+		}
+		r, err := e.store.Load(e.t.Context(), "tenant/chat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bot.Untold(r) {
+			t.Error("the record says that everybody has been told")
+		}
+		e.snow.failing(nil)
+		if err := e.bot.EndSessions(e.t.Context(), person); err != nil {
+			t.Errorf("when ServiceNow is back: %v", err)
+		}
+		if got := e.snow.done(); got[len(got)-1] != "end" {
+			t.Errorf("the instance was sent %q, want the end last", got)
+		}
+	})
+}

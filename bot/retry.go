@@ -72,6 +72,8 @@ func (s *state) mayRetry(l *store.DeadLetter) error {
 		return nil
 	case s.past(id) == nil && l.Lane.Direction != store.ToTeams:
 		return fmt.Errorf("%w: its session ended more than a day ago", ErrNotRetryable)
+	case kind == kindEnd && s.Session != nil:
+		return fmt.Errorf("%w: it would end the chat that is on now", ErrNotRetryable)
 	case kind == kindEnd, kind == kindTick:
 		return nil
 	}
@@ -90,6 +92,9 @@ func force(ctx context.Context, st store.Store, l *store.DeadLetter) error {
 		}
 		if s.live(l.Delivery.Session) {
 			return nil
+		}
+		if s.Session != nil {
+			return fmt.Errorf("%w: another chat is on, in which they would be said", ErrNotRetryable)
 		}
 		if s.past(l.Delivery.Session) == nil {
 			return fmt.Errorf("%w: its session ended more than a day ago", ErrNotRetryable)

@@ -96,6 +96,10 @@ func (b *Bot) toServiceNow(ctx context.Context, c *claim, e *sentEvent, call *ca
 			return err
 		}
 	}
+	overtaken, err := b.overtaken(ctx, conversation, s, id)
+	if err != nil {
+		return err
+	}
 	switch e.delivery.Kind {
 	case kindAgent:
 		if !s.live(id) {
@@ -103,7 +107,7 @@ func (b *Bot) toServiceNow(ctx context.Context, c *claim, e *sentEvent, call *ca
 		}
 		return b.requestAgent(ctx, conversation, s, chat, request, e, call)
 	case kindWords, kindFile, kindRemark:
-		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) && !slices.Contains(s.Forced, e.delivery.ID) {
+		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) && !slices.Contains(s.Forced, e.delivery.ID) || overtaken {
 			return errOver
 		}
 		if e.delivery.Kind == kindFile {
@@ -114,6 +118,10 @@ func (b *Bot) toServiceNow(ctx context.Context, c *claim, e *sentEvent, call *ca
 			RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text, Selected: e.body.Selected,
 		})
 	case kindEnd:
+		if overtaken {
+			b.log.Info("the end of a session is not sent: it would end the next chat of the person", "session", id)
+			return nil
+		}
 		call.made = true
 		err := b.snow.End(ctx, chat, request)
 		if o, _ := classify(store.ToServiceNow, err); o.fate == never {

@@ -137,8 +137,12 @@ type ended struct {
 	ByEmployee bool `json:"byEmployee,omitempty"`
 	// Joined reports that there was an agent.
 	Joined bool `json:"joined,omitempty"`
-	// Untold is how many of the two people have not been told yet of an end that an erasure waits for.
+	// Untold is how many of the two people have not been told yet of the end. An erasure waits for it.
 	Untold int `json:"untold,omitempty"`
+	// Live is the masked name of the person, for as long as it matters whether they have another chat; see overtaken.go.
+	Live string `json:"live,omitempty"`
+	// Ending reports that no other conversation may hold that name yet.
+	Ending bool `json:"ending,omitempty"`
 }
 
 // lateFor is how long events of an ended session are known as such.
@@ -206,10 +210,16 @@ func (s *state) index(r *store.Record, due time.Time) {
 	r.Due, r.Status, r.Keys = due, "", r.Keys[:0]
 	for _, p := range s.Past {
 		r.Keys = append(r.Keys, sessionKey(p.ID))
+		if key := liveKey(p.Live); p.Ending && !slices.Contains(r.Keys, key) {
+			r.Keys = append(r.Keys, key)
+		}
 	}
 	if s.Session != nil {
 		r.Status = string(s.Session.Phase)
-		r.Keys = append(r.Keys, sessionKey(s.Session.ID), conversationKey(s.Ref.ConversationID), liveKey(s.Session.Live))
+		r.Keys = append(r.Keys, sessionKey(s.Session.ID), conversationKey(s.Ref.ConversationID))
+		if key := liveKey(s.Session.Live); !slices.Contains(r.Keys, key) {
+			r.Keys = append(r.Keys, key)
+		}
 	}
 }
 
@@ -218,6 +228,13 @@ func (s *state) forget(now time.Time) {
 	s.Past = slices.DeleteFunc(s.Past, func(p ended) bool { return now.Sub(p.Ended) >= lateFor })
 	if n := len(s.Past) - pastMax; n > 0 {
 		s.Past = slices.Delete(s.Past, 0, n)
+	}
+	for i := range s.Past {
+		p := &s.Past[i]
+		p.Ending = p.Ending && now.Sub(p.Ended) < endingFor
+		if now.Sub(p.Ended) >= overtakenFor {
+			p.Live = ""
+		}
 	}
 }
 

@@ -291,8 +291,9 @@ func (outageOverEvent) apply(c *change) {
 
 // leaves notes that a delivery leaves its lane.
 func (c *change) leaves(to store.Direction, d *store.Delivery) {
-	if p := c.state.past(d.Session); d.Kind == kindEnd && p != nil && p.Untold > 0 {
-		p.Untold--
+	if p := c.state.past(d.Session); d.Kind == kindEnd && p != nil {
+		p.Untold = max(0, p.Untold-1)
+		p.Ending = p.Ending && to != store.ToServiceNow
 	}
 	if len(c.state.Forced) > 0 {
 		c.state.Forced = slices.DeleteFunc(c.state.Forced, func(id string) bool { return id == d.ID })

@@ -102,6 +102,9 @@ func (s *state) due(r *Rules) time.Time {
 	}
 	for _, p := range s.Past {
 		add(p.Ended.Add(lateFor)) // to free its keys
+		if p.Ending {
+			add(p.Ended.Add(endingFor)) // likewise
+		}
 	}
 	return due
 }

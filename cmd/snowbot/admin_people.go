@@ -123,12 +123,12 @@ func (a *adminAPI) erasePerson(ctx context.Context, r *http.Request) (any, error
 func (a *adminAPI) part(ctx context.Context, person string) error {
 	if a.endSessions == nil {
 		return a.store.Export(ctx, person, func(rec store.Record, _ []store.Line) error {
-			if rec.Status == "" {
+			if !bot.Untold(rec) {
 				return nil
 			}
 			return &problem{
 				http.StatusConflict, codeSessionLive,
-				"a chat with an agent is on: start the service, so that it can be ended properly, and repeat this; or say --now to break it off",
+				"a chat with an agent is on, or not everybody has been told of its end: start the service, so that they are, and repeat this; or say --now to break it off",
 			}
 		})
 	}
