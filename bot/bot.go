@@ -48,12 +48,13 @@ type ServiceNow interface {
 
 // Options are what a Bot is made of.
 type Options struct {
+	// Store, Teams and ServiceNow are what the bot works on. Required.
 	Store      store.Store
 	Teams      Teams
 	ServiceNow ServiceNow
 	// Handler is the bot; nil is the built-in one, which greets, helps, and offers a person.
 	Handler Handler
-	// AppID is the bot's Microsoft app id: ServiceNow events for another bot are refused.
+	// AppID is the bot's Microsoft app id: ServiceNow events for another bot are refused. Required.
 	AppID string
 	Rules Rules
 	// Workers is how many lanes of each direction are worked on at once, and as many again of those that had to wait.
@@ -70,8 +71,9 @@ type Options struct {
 	LostSettles func() int
 	// Metrics is where the counters are registered; nil keeps them to itself.
 	Metrics prometheus.Registerer
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Log gets ids, states and errors, never words, names or credentials; nil is none.
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // A Bot carries conversations between Teams and ServiceNow. Its methods may be called at the same

@@ -1,6 +1,15 @@
 // Package bot carries a conversation between an employee in Teams and a ServiceNow live agent. It is
 // the only package that knows both sides.
 //
+// # Wiring
+//
+// A program makes a store (package store/bolt or store/postgres), an [adapter.Connector] and a [snow.Client], gives them to
+// [New], and serves two handlers: that of [adapter.NewHandler], whose OnActivity and OnInvoke are [Bot.Activity] and
+// [Bot.Invoke], and that of [snow.NewWebhook], whose Accept is [Bot.ServiceNow]. [Bot.Run] does the rest until its context
+// ends, removal of what has been kept long enough included. The example does all of it between two emulated platforms.
+// Files pass when [FileRules] have a Base and [Bot.File] is served below it; addresses of the instance are shown as such when
+// [Rules] have its Resolve and Media.
+//
 // # Events and turns
 //
 // An activity, a ServiceNow event, a timer and a settled delivery are all events of one conversation.

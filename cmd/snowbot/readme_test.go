@@ -55,3 +55,45 @@ func TestReadmeSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestReadmeConfiguration reads the README's example of the configuration file as a start would.
+func TestReadmeConfiguration(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(raw), "```yaml\n")
+	file, _, ok2 := strings.Cut(rest, "```\n")
+	if !ok || !ok2 {
+		t.Fatal("README.md has no example of the file")
+	}
+	c, err := parseConfig([]byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.rules(&settings{}).Check(); err != nil {
+		t.Error(err)
+	}
+	for _, key := range keysOf(reflect.TypeFor[config]()) {
+		if !strings.Contains(file, key+":") {
+			t.Errorf("README.md does not show %s", key)
+		}
+	}
+}
+
+// keysOf are the keys of the configuration file, those below others included.
+func keysOf(t reflect.Type) []string {
+	if t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var keys []string
+	for i := range t.NumField() {
+		keys = append(keys, t.Field(i).Tag.Get("yaml"))
+		keys = append(keys, keysOf(t.Field(i).Type)...)
+	}
+	return keys
+}

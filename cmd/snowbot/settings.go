@@ -41,8 +41,8 @@ type settings struct {
 	Username      string `env:"SERVICENOW_USERNAME" name:"servicenow-username" help:"The integration user. **Required** with the password grant."`
 	Password      string `env:"SERVICENOW_PASSWORD" name:"servicenow-password" help:"Its password. **Required** with the password grant."`
 	Grant         string `env:"SERVICENOW_GRANT" name:"servicenow-grant" default:"password" help:"password or client_credentials."`
-	MessageToken  string `env:"SERVICENOW_MESSAGE_TOKEN" name:"servicenow-message-token" help:"Static token of Message Auth, if the instance asks for one."`
-	HashSecret    string `env:"SERVICENOW_MESSAGE_HASH_SECRET" name:"servicenow-message-hash-secret" help:"Secret of Message Auth by signature, if the instance asks for one."`
+	MessageToken  string `env:"SERVICENOW_MESSAGE_TOKEN" name:"servicenow-message-token" help:"Static token of Message Auth, without which agents see guests."`
+	HashSecret    string `env:"SERVICENOW_MESSAGE_HASH_SECRET" name:"servicenow-message-hash-secret" help:"Secret of Message Auth by signature, instead of the token."`
 	AppInboundID  string `env:"SERVICENOW_APP_INBOUND_ID" name:"servicenow-app-inbound-id" help:"Provider application, if several bots share the instance."`
 	WebhookSecret string `env:"WEBHOOK_SECRET" help:"What ServiceNow sends as bearer token, at least 20 random characters. A comma-separated list accepts several while rotating. **Required.**"`
 	WebhookUser   string `env:"WEBHOOK_BASIC_USER" name:"webhook-basic-user" help:"Also accept HTTP Basic with this user and the same secrets."`
