@@ -36,11 +36,9 @@ func FuzzReply(f *testing.F) {
 		said := c.Say(ctx, testChat, hello)
 		_, user := c.FindUser(ctx, testEmail)
 		_, incident := c.CreateIncident(ctx, snow.Incident{CorrelationID: "c"})
-		_, interaction := c.Interaction(ctx, "i")
 		_, messages := c.ReadBack(ctx, "s", time.Time{})
-		_, _, agents := c.AgentsAvailable(ctx)
 		report := c.Report(ctx, testChat, "r", []snow.Receipt{{MessageID: "m"}})
-		for _, err := range []error{said, user, incident, interaction, messages, agents, report} {
+		for _, err := range []error{said, user, incident, messages, report} {
 			var e *snow.Error
 			if err != nil && !errors.As(err, &e) {
 				t.Errorf("%T", err)

@@ -169,35 +169,6 @@ func TestCreateIncident(t *testing.T) {
 	}
 }
 
-func TestInteraction(t *testing.T) {
-	t.Parallel()
-	f := tables(map[string]fakeAnswer{
-		"GET interaction/3c1f": {body: `{"result":{"sys_id":"3c1f","number":"IMS1","state":"closed_complete","state_reason":"",
-			"assigned_to":{"link":"https://x/y","value":"a1"},"queue":"q1","opened_at":"2026-03-01 11:00:00","closed_at":""}}`},
-		"GET interaction/a%2Fb%3Fc": {body: `{"result":{"sys_id":"escaped"}}`},
-	})
-	c := newFakeClient(t, f)
-	got, err := c.Interaction(t.Context(), "3c1f")
-	want := snow.Interaction{
-		SysID: "3c1f", Number: "IMS1", State: "closed_complete", AssignedTo: "a1", Queue: "q1",
-		OpenedAt: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC),
-	}
-	if d := cmp.Diff(want, got); d != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, d)
-	}
-	if got, err := c.Interaction(t.Context(), "a/b?c"); got.SysID != "escaped" {
-		t.Errorf("%+v, %v", got, err)
-	}
-	var e *snow.Error
-	if _, err := c.Interaction(t.Context(), "unknown"); !errors.As(err, &e) || e.StatusCode != http.StatusNotFound {
-		t.Errorf("%v, want 404", err)
-	}
-	n := len(f.called())
-	if _, err := c.Interaction(t.Context(), ".."); err == nil || len(f.called()) != n {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestMessagesAreReadBack(t *testing.T) {
 	t.Parallel()
 	f := tables(map[string]fakeAnswer{
@@ -294,39 +265,6 @@ func TestReadBackSaysWhetherTheChatIsOver(t *testing.T) {
 			got, err := newFakeClient(t, f).ReadBack(t.Context(), "s-1", time.Time{})
 			if err != nil || got.Found != tt.found || got.Over != tt.over {
 				t.Errorf("%+v, %v, want found %t, over %t", got, err, tt.found, tt.over)
-			}
-		})
-	}
-}
-
-func TestAgentsAvailable(t *testing.T) {
-	t.Parallel()
-	agent := func(id, work string) string {
-		return `{"ap_agent":{"value":"` + id + `"},"aca_available":"true","ac_channel":"27f675e3739713004a905ee515f6a7c3",` +
-			`"ap_current_presence_state":"0b10223c57a313005baaaa65ef94f970","ac_workload":"` + work + `","ac_applied_max_capacity":"4"}`
-	}
-	away := strings.Replace(agent("a9", "0"), `"true"`, `"false"`, 1)
-	for _, tt := range []struct {
-		name   string
-		answer fakeAnswer
-		n      int
-		known  bool
-		fails  bool
-	}{
-		{"two with room", fakeAnswer{body: `{"result":[` + agent("a1", "0") + "," + agent("a1", "0") + "," + agent("a2", "3") + "," +
-			agent("a3", "4") + "," + away + `]}`}, 2, true, false},
-		{"nobody", fakeAnswer{body: `{"result":[]}`}, 0, true, false},
-		{"other columns", fakeAnswer{body: `{"result":[{"ap_agent":"a1"}]}`}, 0, false, false},
-		{"hidden", fakeAnswer{status: 403, body: `{"status":"failure"}`}, 0, false, false},
-		{"no such view", fakeAnswer{status: 400, body: `{"status":"failure"}`}, 0, false, false},
-		{"down", fakeAnswer{status: 503}, 0, false, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			c := newFakeClient(t, tables(map[string]fakeAnswer{"GET awa_agent_presence_capacity": tt.answer}))
-			n, known, err := c.AgentsAvailable(t.Context())
-			if n != tt.n || known != tt.known || (err != nil) != tt.fails {
-				t.Errorf("%d, %v, %v, want %d, %v", n, known, err, tt.n, tt.known)
 			}
 		})
 	}
