@@ -89,6 +89,7 @@ type Bot struct {
 	metrics *metrics
 	typist  *typist
 	hosts   hosts
+	limit   callLimit
 	room    *room
 	states  stateCache
 	people  recent[userOf, string]
@@ -129,6 +130,7 @@ func New(o Options) (*Bot, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.limit.log = b.log
 	if b.now == nil {
 		b.now = time.Now
 	}

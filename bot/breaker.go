@@ -168,14 +168,12 @@ func teamsHost(ref adapter.Reference) string {
 // errNoCall says nothing about a host: it was not called.
 var errNoCall = errors.New("the host was not called")
 
-// health returns what a send that was tried says about its host: nil that it is well, errNoCall nothing, and another error
-// that it is not. An answer that is about one conversation, such as 403 or 429, is that of a host that is well.
-func health(err error, called bool) error {
-	switch {
-	case err == nil && called:
+// health returns what the error of a send, errNoCall if there was none, says about its host: nil that it is well, errNoCall nothing,
+// and another error that it is not. An answer that is about one conversation, such as 403 or a 429 of Teams, is that of a host that is
+// well. ServiceNow's 429 is about all of them: it answers and takes nothing, which neither begins an outage nor ends one.
+func health(err error) error {
+	if err == nil {
 		return nil
-	case err == nil:
-		return errNoCall
 	}
 	var he *adapter.HostError
 	var fe *fetchError
@@ -190,6 +188,9 @@ func health(err error, called bool) error {
 	case errors.As(err, &se):
 		status, page, token = se.StatusCode, se.NotJSON, se.Op == "token"
 	default:
+		return errNoCall
+	}
+	if se != nil && status == http.StatusTooManyRequests {
 		return errNoCall
 	}
 	if status == 0 || page || token || status >= 500 || status == http.StatusRequestTimeout {

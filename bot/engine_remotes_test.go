@@ -161,6 +161,7 @@ func (s *teamsSide) tried(conversation, part string) (out []string) {
 type snowSide struct {
 	mu       sync.Mutex
 	calls    []string // operation and words
+	heard    []string // those of the calls that were taken
 	sessions map[string]string
 	receipts map[string]snow.ReceiptStatus
 	reports  int
@@ -183,9 +184,24 @@ func (s *snowSide) take(op, words string) error {
 		return unavailable(op)
 	}
 	if s.fail != nil {
-		return s.fail(op)
+		if err := s.fail(op); err != nil {
+			return err
+		}
 	}
+	s.heard = append(s.heard, s.calls[len(s.calls)-1])
 	return nil
+}
+
+// took are the words with the part in them that were taken, in order.
+func (s *snowSide) took(part string) (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, call := range s.heard {
+		if words, ok := strings.CutPrefix(call, "message "); ok && strings.Contains(words, part) {
+			out = append(out, words)
+		}
+	}
+	return out
 }
 
 func (s *snowSide) RequestAgent(_ context.Context, c snow.Chat, r snow.AgentRequest) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -98,6 +99,14 @@ func unfetched(d *store.Delivery) (n int) {
 		}
 	}
 	return n
+}
+
+// unfetchedFile reports whether a delivery is a file that may not be there yet. It is fetched even while ServiceNow takes no calls, since
+// Teams gives it out for a few minutes only.
+func unfetchedFile(d *store.Delivery) bool {
+	return d.Kind == kindFile && !slices.ContainsFunc(d.Attempts, func(a store.Attempt) bool {
+		return !strings.HasPrefix(a.Outcome, fetchMark) || strings.HasSuffix(a.Outcome, errFileLater.Error())
+	})
 }
 
 // A source is where a file is fetched.

@@ -29,6 +29,9 @@ func (b *Bot) fileToAgent(ctx context.Context, c *claim, chat snow.Chat, request
 	if err != nil {
 		return err
 	}
+	if !c.subjectTo(&b.limit) {
+		return &fetchError{err: errFileLater}
+	}
 	call.made = true
 	return b.snow.Say(ctx, chat, snow.Words{
 		RequestID: request, MessageID: e.delivery.ID, Text: e.body.Text,

@@ -91,7 +91,9 @@ func (b *Bot) receive(taking context.Context, l *store.Lease, claimed time.Time)
 		return
 	}
 	course := goOn
-	if !b.room.admit(c) {
+	if c.limit != nil && c.limit.outlasts(c.old) {
+		course = giveUp // as who meets the limit does
+	} else if !b.room.admit(c) {
 		c, course, _ = b.room.take(l.Lane.Direction)
 	}
 	for c != nil {
@@ -123,6 +125,9 @@ func (b *Bot) claim(ctx context.Context, l *store.Lease, claimed time.Time) *cla
 		return c
 	}
 	c.state, c.old = s, old(s)
+	if to != store.ToTeams && d.Kind != kindTicket && !unfetchedFile(&d) {
+		c.limit = &b.limit
+	}
 	switch {
 	case to == store.ToTeams:
 		c.host = b.hosts.get(teamsHost(s.Ref))
@@ -233,7 +238,7 @@ func (b *Bot) release(ctx context.Context, c *claim) {
 	l := c.lease
 	var ev event
 	head := l.Deliveries[0]
-	if l.Lane.Direction == store.ToServiceNow && c.host != nil && c.host.down.Load() &&
+	if l.Lane.Direction == store.ToServiceNow && c.away() &&
 		c.state.Session != nil && c.state.Stuck != head.ID && b.now().Sub(head.Accepted) > b.rules.OutageAfter {
 		b.told.Store(true)
 		ev = outageEvent{head.ID}
@@ -269,10 +274,10 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 		return
 	}
 	finished := false
-	finish := func(calls int, health error) {
+	finish := func(calls int, err error) {
 		finished = true
 		if c.host != nil {
-			b.room.finish(c, calls, health)
+			b.room.finish(c, calls, err)
 		}
 	}
 	defer func() {
@@ -296,7 +301,7 @@ func (b *Bot) handle(ctx context.Context, c *claim) {
 		}
 	}
 	sent, call, err := b.carry(ctx, c)
-	finish(call.teams, health(err, call.made))
+	finish(call.teams, call.came(err))
 	v := b.rules.judge(to, c.known(d), c.state, err, b.now())
 	b.conclude(ctx, c, &conclusion{sent: sent, err: err, v: v})
 }
@@ -340,6 +345,14 @@ func (b *Bot) settle(ctx context.Context, l *store.Lease, r store.Result, ev eve
 type call struct {
 	made  bool // the host of the lane was called
 	teams int  // calls of Teams that were answered, or may have been
+}
+
+// came is what came of the call of the lane's host, if err came of the send.
+func (c *call) came(err error) error {
+	if err == nil && !c.made {
+		return errNoCall
+	}
+	return err
 }
 
 // carry makes one send, of one delivery or of several at once. There is an event for each, with its body even when

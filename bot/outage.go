@@ -25,7 +25,7 @@ func (b *Bot) watch(ctx context.Context) error {
 		case <-h.news:
 		}
 		down := h.down.Load()
-		if !down && (!h.well.Load() || !b.told.Load()) {
+		if !down && (!h.well.Load() || b.limit.known() || !b.told.Load()) {
 			return nil
 		}
 		if !down {
@@ -88,22 +88,21 @@ func (b *Bot) probe(ctx context.Context, h *host) bool {
 	if silent == nil {
 		return false
 	}
-	report, _ := h.ask()
-	if report == nil {
+	c := &claim{host: h, limit: &b.limit}
+	if ok, _ := c.ask(); !ok {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendLimit)
 	defer cancel()
 	chat, _ := b.chat(silent, silent.Session.ID)
 	result := errNoCall
-	defer func() { report(result) }()
+	defer func() { c.answered(result) }()
 	// That nobody types is no news to anyone, and needs everything that words would need.
-	err = health(b.snow.Typing(ctx, chat, requestID(chat.SessionID, "probe"), false), true)
-	if ctx.Err() != nil {
-		err = errNoCall // we are stopping, or were too slow to say
+	err = b.snow.Typing(ctx, chat, requestID(chat.SessionID, "probe"), false)
+	if ctx.Err() == nil { // we are stopping, or were too slow to say
+		result = err
 	}
-	result = err
-	return err == nil
+	return health(result) == nil
 }
 
 // errEnough ends a walk through the sessions early.
@@ -138,7 +137,8 @@ const ticksPause = time.Hour
 
 // facts are what transitions are told of the world at present.
 func (b *Bot) facts() facts {
-	return facts{outage: b.hosts.get(instanceHost).out(), ticksOff: b.ticksOff()}
+	h := b.hosts.get(instanceHost)
+	return facts{outage: h.out() || h.down.Load() && b.limit.outlasts(time.Now()), ticksOff: b.ticksOff()}
 }
 
 func (b *Bot) ticksOff() bool { return b.now().UnixNano() < b.ticksUntil.Load() }

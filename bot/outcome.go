@@ -240,7 +240,11 @@ func (r *Rules) judge(to store.Direction, d store.Delivery, s *state, err error,
 	case never:
 		return decision{fate: never, why: o.why}
 	}
-	at := now.Add(max(backoff(d.Failed), politely(retryAfter)))
+	wait := politely(retryAfter)
+	if says, asked := ofLimit(err); says == limitHolds {
+		wait = asked // those who were asked wait for their turn
+	}
+	at := now.Add(max(backoff(d.Failed), wait))
 	var fe *fetchError
 	if errors.As(err, &fe) {
 		wait, more := fe.next(&d, now)

@@ -36,9 +36,10 @@ type door struct {
 type groupKey struct {
 	tenant *rate
 	host   *host
+	limit  *callLimit
 }
 
-// A group is the claims that wait for the same tenant and host.
+// A group is the claims that wait for the same.
 type group struct {
 	groupKey
 	ready claimHeap
@@ -150,7 +151,7 @@ func (r *room) admit(c *claim) bool {
 	r.count()
 	d := r.doors[c.lease.Lane.Direction]
 	if len(d.lanes) == 0 && c.free(r.now()) {
-		if c.report, _ = c.host.ask(); c.report != nil {
+		if ok, _ := c.ask(); ok {
 			c.begin()
 			return true
 		}
@@ -169,7 +170,7 @@ func (r *room) enter(d *door, c *claim) {
 	}
 	d.lanes[c.lease.Lane.Conversation] = c
 	d.size += c.size()
-	key := groupKey{c.tenant, c.host}
+	key := groupKey{c.tenant, c.host, c.limit}
 	if c.group = d.groups[key]; c.group == nil {
 		c.group = &group{groupKey: key, ready: claimHeap{which: inReady, before: urgent}}
 		d.groups[key] = c.group
@@ -271,12 +272,10 @@ func (d *door) pick(g *group, now time.Time) (*claim, time.Duration) {
 			}
 		}
 		if g.host != nil {
-			report, pause := g.host.ask()
-			if report == nil {
+			if ok, pause := c.ask(); !ok {
 				g.hold()
 				return nil, pause
 			}
-			c.report = report
 		}
 		d.remove(c)
 		c.begin()
@@ -287,11 +286,9 @@ func (d *door) pick(g *group, now time.Time) (*claim, time.Duration) {
 // hold notes of the most urgent claim that it had to wait; the others are noted when it is their turn.
 func (g *group) hold() { g.ready.first().waited = true }
 
-// finish ends what take began: so many calls of Teams were answered now, and health is what the host's breaker is told.
-func (r *room) finish(c *claim, calls int, health error) {
-	if c.report != nil {
-		c.report(health)
-	}
+// finish ends what take began: so many calls of Teams were answered now, and err, or errNoCall, came of the send.
+func (r *room) finish(c *claim, calls int, err error) {
+	c.answered(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
@@ -312,10 +309,7 @@ func (r *room) finish(c *claim, calls int, health error) {
 
 // aside ends for a while what take began, in which the claim calls neither Teams nor the host of its lane: others may. back follows.
 func (r *room) aside(c *claim) {
-	if c.report != nil {
-		c.report(errNoCall)
-		c.report = nil
-	}
+	c.answered(errNoCall)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c.tenant != nil {
@@ -338,8 +332,7 @@ func (r *room) back(c *claim) bool {
 		c.tenant.flying++
 	}
 	if c.host != nil && free {
-		c.report, _ = c.host.ask()
-		free = c.report != nil
+		free, _ = c.ask()
 	}
 	return free
 }

@@ -37,12 +37,14 @@ type claim struct {
 	rank   rank      // the best of its run: an end is not held up by what goes before it
 	old    time.Time // when its head is given up rather than waited for
 
-	window *window // of the conversation, unless it is not paced
-	tenant *rate   // of the tenant, unless it is not paced
-	host   *host   // where it goes, unless that is here
+	window *window    // of the conversation, unless it is not paced
+	tenant *rate      // of the tenant, unless it is not paced
+	host   *host      // where it goes, unless that is here
+	limit  *callLimit // of the calls that it is one of, if it is
 
 	waited bool
 	report func(error) // to the host's breaker
+	trial  bool        // it finds out whether the limit is over
 
 	group *group
 	wake  time.Time // of a sleeper
@@ -67,6 +69,52 @@ func (c *claim) expires() time.Time {
 // free reports whether neither its tenant nor its conversation holds the claim back now.
 func (c *claim) free(now time.Time) bool {
 	return (c.tenant == nil || !c.tenant.next(now).After(now)) && (c.window == nil || !c.window.next(now).After(now))
+}
+
+// ask asks for the claim's call. Either answered has to follow, or the answer may be another one after wait.
+func (c *claim) ask() (ok bool, wait time.Duration) {
+	if c.limit != nil {
+		if c.trial, wait = c.limit.turn(time.Now()); wait > 0 {
+			return false, wait
+		}
+	}
+	if c.report, wait = c.host.ask(); c.report == nil {
+		c.hear(errNoCall)
+	}
+	return c.report != nil, wait
+}
+
+// answered ends what ask began, with the error of the call, errNoCall if it was not made.
+func (c *claim) answered(err error) {
+	if c.report == nil { // it was not asked for, or is over
+		return
+	}
+	c.hear(err)
+	c.report(health(err))
+	c.report = nil
+}
+
+func (c *claim) hear(err error) {
+	if c.limit != nil {
+		c.limit.hear(time.Now(), c.trial, err)
+		c.trial = false
+	}
+}
+
+// subjectTo has a claim that has gone on without a limit, to fetch a file, ask for its call, and reports whether it may make it.
+func (c *claim) subjectTo(l *callLimit) bool {
+	if c.limit == l {
+		return true
+	}
+	c.answered(errNoCall)
+	c.limit = l
+	ok, _ := c.ask()
+	return ok
+}
+
+// away reports whether the claim waits because ServiceNow is out of reach, or takes no calls.
+func (c *claim) away() bool {
+	return c.host != nil && c.host.down.Load() || c.limit != nil && c.limit.known()
 }
 
 // begin counts the claim's send as under way.

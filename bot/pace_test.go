@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"snowbot/adapter"
+	"snowbot/snow"
 	"snowbot/store"
 )
 
@@ -216,11 +217,13 @@ func TestOnlyTheHostsOwnFailuresCount(t *testing.T) {
 		{"host not allowed", &adapter.Error{Op: "send", Err: &adapter.HostError{Host: "example.com"}}, "nothing"},
 		{"session over", errOver, "nothing"},
 		{"look-up failed", errLookup, "nothing"},
+		{"not sent", errNoCall, "nothing"},
+		{"limited by ServiceNow", &snow.Error{Op: "message", StatusCode: 429, Written: true}, "nothing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := "ill"
-			if err := health(tt.err, true); err == nil {
+			if err := health(tt.err); err == nil {
 				got = "well"
 			} else if errors.Is(err, errNoCall) {
 				got = "nothing"
@@ -229,8 +232,5 @@ func TestOnlyTheHostsOwnFailuresCount(t *testing.T) {
 				t.Errorf("the host is %s, want %s", got, tt.want)
 			}
 		})
-	}
-	if health(nil, false) == nil {
-		t.Error("what was not sent says that the host is well")
 	}
 }

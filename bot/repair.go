@@ -250,7 +250,7 @@ func (m *mender) try(ctx context.Context, conversation string) (again time.Durat
 	if ctx.Err() != nil {
 		return time.Second, ctx.Err()
 	}
-	result = health(err, true)
+	result = health(err)
 	if err != nil {
 		o, asked := classify(store.ToServiceNow, err)
 		if o.fate == never {

@@ -129,11 +129,18 @@ func (t *typist) pass(ctx context.Context, y typing) {
 	case t.bot.hosts.get(instanceHost).out():
 		return
 	default:
+		trial, wait := t.bot.limit.turn(time.Now())
+		if wait > 0 {
+			return
+		}
+		result := errNoCall
+		defer func() { t.bot.limit.hear(time.Now(), trial, result) }()
 		t.mu.Lock()
 		at := t.last[y]
 		t.mu.Unlock()
 		chat, _ := t.bot.chat(s, s.Session.ID)
 		err = t.bot.snow.Typing(ctx, chat, requestID(chat.SessionID, "typing"), !y.over)
+		result = err
 		if err == nil && !y.over {
 			select {
 			case t.shown <- shown{y, at}:
