@@ -2,9 +2,12 @@ package bot_test
 
 import (
 	"fmt"
+	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +85,68 @@ func (d *desk) calls() (all, throttled int) {
 		}
 	}
 	return all, d.throttled()
+}
+
+// While the instance limits calls, one of many chats meets the limit for all, and nothing of theirs is lost.
+func TestOneOfManyChatsMeetsTheLimitOfServiceNow(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	pairs := d.pairs(12)
+	var refused atomic.Int64
+	t.Cleanup(d.snow.Subscribe(func(x snowtest.Exchange) {
+		if x.Status == http.StatusTooManyRequests {
+			refused.Add(1)
+		}
+	}))
+	limited := func(n int64) {
+		t.Helper()
+		for ctx := d.within(); refused.Load() < n; runtime.Gosched() {
+			if ctx.Err() != nil {
+				t.Fatalf("%d calls were refused, want %d", refused.Load(), n)
+			}
+		}
+	}
+	lift, err := d.snow.AddFault(snowtest.Fault{
+		Kind: snowtest.FaultStatus, Status: http.StatusTooManyRequests, PathContains: "/bot/integration",
+		RetryAfter: time.Second, RetryAfterDate: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	pairs[0].says("word 0")
+	limited(1)
+	want := []string{"word 0", "word 1", "word 2"}
+	for i, p := range pairs {
+		for n, words := range want {
+			if i > 0 || n > 0 {
+				p.says(words)
+			}
+		}
+	}
+	limited(3)
+	n, took := refused.Load(), time.Since(began)
+	lift()
+	if n-1 > int64(took/time.Second) {
+		t.Errorf("%d calls were refused in %v, want the first and one a second", n, took)
+	}
+	for i, p := range pairs {
+		d.hears(p.chat, "word 2")
+		c, err := d.snow.WaitChat(d.within(), func(c snowtest.Chat) bool { return c.ID == p.chat.ID })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range c.Lines {
+			if strings.HasPrefix(l.Text, "word ") {
+				got = append(got, l.Text)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the agent of chat %d has seen %q, want %q", i, got, want)
+		}
+	}
+	t.Logf("limited for %v: %d calls were refused", took.Round(time.Millisecond), n)
 }
 
 func TestSteadyTrafficIsNeverThrottled(t *testing.T) {
