@@ -39,7 +39,7 @@ func (e *postEvent) apply(c *change) {
 	case p.Status == snow.StatusWaiting, p.AgentChat && s.Phase == connecting:
 		c.wait("")
 	}
-	over := false
+	over, last := false, e.ends()
 	for i, it := range p.Items {
 		switch {
 		case !c.turn.Fresh[i] && e.readBack:
@@ -51,6 +51,9 @@ func (e *postEvent) apply(c *change) {
 			c.count("repair", "missed")
 		case it.FromAgent && it.Hashed:
 			s.Unnamed = true
+		}
+		if last && asks(it) { // nobody could answer it any more
+			it = asWords(it)
 		}
 		over = c.item(it, e) || over
 	}
@@ -80,10 +83,16 @@ func (e *postEvent) late(c *change) {
 	e.report(c)
 }
 
+// ends reports whether the session is over with the post, whatever is in it.
+func (e *postEvent) ends() bool {
+	return e.closes() || e.post.Status == snow.StatusFail ||
+		slices.ContainsFunc(e.post.Items, func(it snow.Item) bool { return it.Kind == snow.KindEnded })
+}
+
 // over reports whether anything in the post says that the chat is over.
 func (e *postEvent) over(r *Rules) bool {
-	return e.closes() || e.post.Status == snow.StatusFail || slices.ContainsFunc(e.post.Items, func(it snow.Item) bool {
-		return it.Kind == snow.KindEnded || it.Kind == snow.KindSystem && says(it.Text, r.Closed)
+	return e.ends() || slices.ContainsFunc(e.post.Items, func(it snow.Item) bool {
+		return it.Kind == snow.KindSystem && says(it.Text, r.Closed)
 	})
 }
 
@@ -205,6 +214,13 @@ func (c *change) acknowledges(it snow.Item) bool {
 // asks reports whether an item waits for an answer.
 func asks(it snow.Item) bool {
 	return it.Kind == snow.KindPicker || it.Kind == snow.KindInput || len(it.Options) > 0
+}
+
+// asWords is a question as words, with its options.
+func asWords(it snow.Item) snow.Item {
+	it.Text = it.Readable()
+	it.Kind, it.Input, it.Options = snow.KindText, "", nil
+	return it
 }
 
 // wait notes that the employee is in the queue, and how long it may take.

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,5 +81,37 @@ func TestALateClosingSentenceGivesUpWordsThatWait(t *testing.T) {
 	w.do(post(id, snow.Item{ID: "c", Kind: snow.KindSystem, Text: "Sam has closed the support session."}))
 	if p := w.state().past(id); p == nil || p.ByEmployee {
 		t.Error("words on their way would go to ServiceNow's own bot, and be shown to nobody")
+	}
+}
+
+// A question that comes with the end of the chat can be answered by nobody, and so is shown as words.
+func TestAQuestionThatComesWithTheEndHasNoButtons(t *testing.T) {
+	t.Parallel()
+	back := snow.Item{ID: "back", Kind: snow.KindEnded}
+	picker := snow.Item{ID: "rating", Kind: snow.KindPicker, Text: "How was it?", Options: []snow.Option{{Label: "Good", Value: "5"}, {Label: "Bad", Value: "1"}}}
+	date := snow.Item{ID: "date", Kind: snow.KindInput, Input: "date", Text: "How was it? Good or bad, and when?"}
+	for name, p := range map[string]snow.Event{
+		"before it":          {Items: []snow.Item{picker, back}},
+		"after it":           {Items: []snow.Item{back, picker}},
+		"a date":             {Items: []snow.Item{back, date}},
+		"that the post says": {Items: []snow.Item{picker}, Completed: true},
+		"that is a failure":  {Items: []snow.Item{picker}, Status: snow.StatusFail},
+		"that gives up":      {Items: []snow.Item{picker}, TakeControl: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			p.SessionID = w.connect()
+			shown := false
+			for _, o := range w.do(&postEvent{session: p.SessionID, post: &p}) {
+				if o.Kind == kindText {
+					b, err := decodeBody(o.Body)
+					shown = err == nil && strings.Contains(b.Activity.Text, "How was it?") && strings.Contains(b.Activity.Text, "Good") && len(b.Activity.Attachments) == 0
+				}
+			}
+			if !shown || w.state().Session != nil {
+				t.Errorf("shown as words: %t, session %+v; want that, and none", shown, w.state().Session)
+			}
+		})
 	}
 }
