@@ -93,6 +93,7 @@ type lane struct {
 	span            // committed
 	token  uint64   // of the lease, zero when there is none
 	until  int64    // the moment in which the lease ends
+	rode   uint64   // the lease whose settle was told before it is durable
 	leased []uint64 // the run of the lease
 	busy   int      // calls that hold it: neither to be claimed nor to be forgotten
 	gone   bool     // erased

@@ -36,7 +36,10 @@ func (s *Store) Settle(ctx context.Context, l *store.Lease, r store.Result, f fu
 		},
 		done: make(chan struct{}),
 	}
-	rides := f == nil && r.Done == len(ln.places) && slices.Equal(ln.leased, ln.places)
+	rides := f == nil && ln.busy == 1 && r.Done == len(ln.places) && slices.Equal(ln.leased, ln.places)
+	if rides { // it is told that it has settled
+		ln.rode = token
+	}
 	s.enqueue(c, !rides)
 	s.mu.Unlock()
 	s.wakeCommitter()
@@ -52,7 +55,7 @@ func (s *Store) holding(ctx context.Context, l *store.Lease) (*lane, error) {
 		return nil, err
 	}
 	ln := s.index.leases[l.Token]
-	if ln == nil || ln.conversation != l.Lane.Conversation || ln.key.to != codeOf(l.Lane.Direction) {
+	if ln == nil || ln.rode == l.Token || ln.conversation != l.Lane.Conversation || ln.key.to != codeOf(l.Lane.Direction) {
 		return nil, store.ErrFenced
 	}
 	return ln, nil

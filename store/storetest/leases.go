@@ -68,6 +68,15 @@ var leaseCases = []testCase{
 		is(t, "Settle", w.Settle(t.Context(), l, store.Result{Done: 1}, nil), store.ErrFenced)
 		same(t, "left", w.drain(t, store.ToTeams), []string{"d2", "d3"})
 	}},
+	{"SettledLeaseOfAnEmptyLaneIsFenced", func(t *testing.T, w *world) { // also when that settle is not durable yet
+		for _, id := range numbered("d", 10) {
+			w.send(t, "c1", store.ToTeams, id)
+			l := w.claim(t, store.ToTeams, 1)
+			w.settle(t, l, store.Result{Done: 1})
+			is(t, "Settle", w.Settle(t.Context(), l, store.Result{Done: 1}, nil), store.ErrFenced)
+			is(t, "Begin", w.Begin(t.Context(), l), store.ErrFenced)
+		}
+	}},
 	{"TwoSettlesOfOneLeaseCountOnce", func(t *testing.T, w *world) {
 		const rounds, settles = 20, 8
 		w.send(t, "c1", store.ToTeams, numbered("d", rounds+1)...)
