@@ -13,7 +13,8 @@ const recordsKept = 1024
 
 // A recordCache remembers the records of conversations that had a commit lately, opened: a message has its conversation
 // read several times, and each reading of the file costs a transaction, a search and an unsealing. It holds what is
-// committed, since only a commit puts something in. It has two generations: when the young one is full it becomes the
+// committed, since only a commit puts something in, and nothing that a commit under way changes: whoever reads the file
+// may see that a moment before the commit has ended. It has two generations: when the young one is full it becomes the
 // old one, and what was not used since is forgotten.
 type recordCache struct {
 	mu         sync.Mutex
@@ -33,13 +34,21 @@ func (c *recordCache) get(conversation string) *record {
 	return r
 }
 
-// publish notes what a commit has made of records; nil is one that has to be read from the file again.
+// forget is told of the records that a commit is about to change.
+func (c *recordCache) forget(written map[string]*record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conversation := range written {
+		delete(c.old, conversation)
+		delete(c.young, conversation)
+	}
+}
+
+// publish notes what a commit has made of them; nil is one that has to be read from the file again.
 func (c *recordCache) publish(written map[string]*record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conversation, r := range written {
-		delete(c.old, conversation)
-		delete(c.young, conversation)
 		if r != nil {
 			c.insert(conversation, r)
 		}

@@ -239,6 +239,7 @@ func (s *Store) transact(calls []*call) (b *batch, err error) {
 		whole = true
 		return b, tx.Rollback()
 	}
+	s.records.forget(b.written)
 	if err := tx.Commit(); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,29 @@ var recordCases = []testCase{
 		w.apply(t, "c2", func(turn *store.Turn) { turn.Record.Keys[0] = "k4" }) // in place
 		w.finds(t, map[string]string{"k1": "", "k4": "c2"})
 	}},
+	{"WhatOneReadHasSeenTheNextOneSees", func(t *testing.T, w *world) {
+		const rounds = 30
+		key := func(n int) string { return fmt.Sprint("k", n) }
+		written := make(chan error)
+		go func() {
+			for n := range rounds {
+				err := w.Apply(t.Context(), "c1", nil, func(turn *store.Turn) error {
+					turn.Record.Keys = []string{key(n)}
+					return nil
+				})
+				written <- err
+			}
+		}()
+		for n := range rounds {
+			_, err := w.Find(t.Context(), key(n))
+			for errors.Is(err, store.ErrNotFound) { // asked again at once: what comes apart does so for a moment
+				_, err = w.Find(t.Context(), key(n))
+			}
+			is(t, "Find", err, nil)
+			same(t, "keys of what was found", w.load(t, "c1").Keys, []string{key(n)})
+			is(t, "Apply", <-written, nil)
+		}
+	}},
 	{"TakenKeyIsRefused", func(t *testing.T, w *world) {
 		w.apply(t, "c1", func(turn *store.Turn) { turn.Record.Keys = []string{"k1"} })
 		w.apply(t, "c2", func(turn *store.Turn) { turn.Record.Keys = []string{"k2"} })
