@@ -104,6 +104,9 @@ func (s *Store) ExtendFile(ctx context.Context, id string, expires time.Time) er
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	if impossible(id) {
+		return store.ErrNotFound
+	}
 	return s.transact(ctx, func(ctx context.Context, t *tx) error {
 		var n int64
 		t.ask(sqlExtendFile, id, toTime(expires), s.moment()).Exec(scanCount(&n))
@@ -120,6 +123,12 @@ func (s *Store) ExtendFile(ctx context.Context, id string, expires time.Time) er
 
 // File implements store.Store.
 func (s *Store) File(ctx context.Context, id string) (f store.File, err error) {
+	if err := s.usable(ctx); err != nil {
+		return store.File{}, err
+	}
+	if impossible(id) {
+		return store.File{}, store.ErrNotFound
+	}
 	var h fileHead
 	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		h, err = s.readHead(ctx, conn, id)

@@ -57,6 +57,9 @@ func (s *Store) buryDelivery(t *tx, c *conversation, d store.Direction, h *headR
 
 // DeadLetters implements store.Store.
 func (s *Store) DeadLetters(ctx context.Context, f store.DeadLetterFilter) ([]store.DeadLetter, error) {
+	if f.Conversation != "" && impossible(f.Conversation) || f.Reason != "" && impossible(f.Reason) {
+		return nil, s.usable(ctx)
+	}
 	var out []store.DeadLetter
 	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		out = nil
@@ -84,6 +87,12 @@ func (s *Store) DeadLetters(ctx context.Context, f store.DeadLetterFilter) ([]st
 
 // Retry implements store.Store.
 func (s *Store) Retry(ctx context.Context, letter string) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if impossible(letter) {
+		return store.ErrNotFound
+	}
 	var id string
 	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		err := conn.QueryRow(ctx, sqlLetterOf, letter).Scan(&id)
@@ -121,6 +130,9 @@ func (s *Store) Retry(ctx context.Context, letter string) error {
 func (s *Store) Discard(ctx context.Context, id string) error {
 	if err := s.usable(ctx); err != nil {
 		return err
+	}
+	if impossible(id) {
+		return store.ErrNotFound
 	}
 	var n int64
 	return s.transact(ctx, func(ctx context.Context, t *tx) error {

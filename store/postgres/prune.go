@@ -46,7 +46,7 @@ func (s *Store) Erase(ctx context.Context, person string) (n int, err error) {
 	if err := s.usable(ctx); err != nil {
 		return 0, err
 	}
-	if person == "" {
+	if impossible(person) {
 		return 0, nil
 	}
 	err = s.transact(ctx, func(ctx context.Context, t *tx) error {

@@ -32,6 +32,9 @@ func orNotFound(err error) error {
 	return err
 }
 
+// impossible reports whether nothing can be kept under a name. The server would take it for a fault of the statement.
+func impossible(name string) bool { return store.CheckID("name", name) != nil }
+
 // A sealedRecord is a record as it is kept.
 type sealedRecord struct {
 	no   int64
@@ -73,6 +76,9 @@ func (s *Store) Load(ctx context.Context, conversation string) (store.Record, er
 	if err := s.usable(ctx); err != nil {
 		return store.Record{}, err
 	}
+	if impossible(conversation) {
+		return store.Record{}, store.ErrNotFound
+	}
 	r, err := s.loads.get(ctx, conversation)
 	if err != nil {
 		return store.Record{}, err
@@ -110,6 +116,9 @@ func (s *Store) loadAll(ctx context.Context, ids []string) ([]sealedRecord, erro
 func (s *Store) Find(ctx context.Context, key string) (conversation string, err error) {
 	if err := s.usable(ctx); err != nil {
 		return "", err
+	}
+	if impossible(key) {
+		return "", store.ErrNotFound
 	}
 	conversation, err = s.finds.get(ctx, key)
 	if err == nil && conversation == "" {
@@ -181,6 +190,9 @@ func (s *Store) Sessions(ctx context.Context, after string, limit int) (out []st
 
 // Lines implements store.Store.
 func (s *Store) Lines(ctx context.Context, conversation string, limit int) (out []store.Line, err error) {
+	if impossible(conversation) {
+		return nil, s.usable(ctx)
+	}
 	err = s.read(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, sqlLines, conversation, max(limit, 0))
 		if err != nil {
@@ -212,6 +224,9 @@ func (s *Store) scanLines(rows pgx.Rows, conversation string) ([]store.Line, err
 
 // Export implements store.Store.
 func (s *Store) Export(ctx context.Context, person string, f func(store.Record, []store.Line) error) error {
+	if impossible(person) {
+		return s.usable(ctx)
+	}
 	var conversations []string
 	err := s.read(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		conversations, err = column(ctx, conn, sqlOf, person)

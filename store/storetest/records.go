@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,29 @@ var recordCases = []testCase{
 			is(t, "Find", err, nil)
 			same(t, "keys of what was found", w.load(t, "c1").Keys, []string{key(n)})
 			is(t, "Apply", <-written, nil)
+		}
+	}},
+	{"WhatCannotBeIsNotFound", func(t *testing.T, w *world) { // whoever asks may have it from a stranger
+		w.apply(t, "c1", func(turn *store.Turn) { turn.Record.Keys = []string{"k1"} })
+		for _, id := range []string{"", "c\x00", "c\xff", strings.Repeat("c", store.MaxString+1), strings.Repeat("c", 1<<20)} {
+			_, err := w.Load(t.Context(), id)
+			is(t, "Load", err, store.ErrNotFound)
+			_, err = w.Find(t.Context(), id)
+			is(t, "Find", err, store.ErrNotFound)
+			_, err = w.File(t.Context(), id)
+			is(t, "File", err, store.ErrNotFound)
+			is(t, "ExtendFile", w.ExtendFile(t.Context(), id, w.clock.now().Add(time.Hour)), store.ErrNotFound)
+			is(t, "Retry", w.Retry(t.Context(), id), store.ErrNotFound)
+			is(t, "Discard", w.Discard(t.Context(), id), store.ErrNotFound)
+			same(t, "lines", w.lines(t, id, 9), []string(nil))
+			n, err := w.Erase(t.Context(), id)
+			is(t, "Erase", err, nil)
+			same(t, "erased", n, 0)
+			is(t, "Export", w.Export(t.Context(), id, func(store.Record, []store.Line) error { return errors.New("called") }), nil)
+			if id != "" {
+				same(t, "dead letters", w.letters(t, store.DeadLetterFilter{Conversation: id}), []store.DeadLetter(nil))
+				same(t, "dead letters", w.letters(t, store.DeadLetterFilter{Reason: id}), []store.DeadLetter(nil))
+			}
 		}
 	}},
 	{"TakenKeyIsRefused", func(t *testing.T, w *world) {
