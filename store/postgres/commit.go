@@ -18,8 +18,8 @@ const committers = 4
 // States of a call.
 const (
 	waiting   int32 = iota
-	running         // the committer is at it
-	staged          // its function has run, and may have to run again
+	running         // the committer is at its function
+	staged          // which has run, and may have to run again
 	abandoned       // its caller left
 )
 
@@ -69,6 +69,9 @@ func (c *call) wait(ctx context.Context) error {
 		}
 	}
 }
+
+// ran notes that the function of a call has run. What follows may take long, and needs nothing of its caller.
+func (c *call) ran() { c.state.CompareAndSwap(running, staged) }
 
 // A queue is what the committers have to do.
 type queue struct {
@@ -210,7 +213,7 @@ func (s *Store) stageAll(ctx context.Context, t *tx, calls []*call) error {
 		before := t.changed
 		t.changed, t.relaxed = false, false
 		c.err = c.run(ctx, t, conversations[c.conversation])
-		c.state.Store(staged)
+		c.ran()
 		relaxed = relaxed && (t.relaxed || !t.changed)
 		t.changed = t.changed || before
 		if errors.As(c.err, new(*databaseError)) {

@@ -51,7 +51,7 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 			t.changed = true
 			return nil
 		}
-		p, err := s.plan(ctx, t, cv, slices.Clone(fresh), f) // the turn may write to its copy
+		p, err := s.plan(ctx, t, c, cv, slices.Clone(fresh), f) // the turn may write to its copy
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (s *Store) Apply(ctx context.Context, conversationID string, ids []store.Ev
 				t.bulk.addEvent(cv.no, h, t.now.Add(keep(ids[i])))
 			}
 		}
-		return s.stage(ctx, t, p)
+		return stage(ctx, t, p)
 	}
 	return s.do(ctx, c)
 }

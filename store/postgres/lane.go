@@ -22,12 +22,12 @@ WHERE no = $1 AND direction = $2 AND NOT EXISTS (SELECT FROM deliveries AS d WHE
 )
 
 // deliver queues a delivery at the place that the conversation has counted for it.
-func (s *Store) deliver(t *tx, c *conversation, o *store.Outgoing) {
+func deliver(t *tx, c *conversation, o *store.Outgoing, sealed []byte) {
 	accepted := o.Accepted
 	if accepted.IsZero() {
 		accepted = t.now
 	}
-	t.bulk.addDelivery(c.no, c.placed, o, accepted, s.keys.Seal(store.DeliveryName(c.rec.ID, o.ID), o.Body))
+	t.bulk.addDelivery(c.no, c.placed, o, accepted, sealed)
 }
 
 // moveLanes carries out the turn's Move, and queues its Drop. It returns the lanes that have to be refreshed

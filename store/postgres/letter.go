@@ -39,14 +39,13 @@ SELECT $2, direction, $3, delivery, kind, session, $4, body FROM letters WHERE i
 )
 
 // buryEvent queues a dead letter that never was a delivery.
-func (s *Store) buryEvent(t *tx, id string, dl *store.DeadLetter) {
+func buryEvent(t *tx, id string, dl *store.DeadLetter, sealed []byte) {
 	d := &dl.Delivery
 	accepted := d.Accepted
 	if accepted.IsZero() {
 		accepted = t.now
 	}
-	t.do(sqlBuryEvent, t.now, id, store.Cut(dl.Reason), d.ID, d.Kind, d.Session, toTime(accepted), toTime(d.NotBefore),
-		s.keys.Seal(store.DeliveryName(id, d.ID), d.Body))
+	t.do(sqlBuryEvent, t.now, id, store.Cut(dl.Reason), d.ID, d.Kind, d.Session, toTime(accepted), toTime(d.NotBefore), sealed)
 }
 
 // buryDelivery queues a dead letter of a delivery that failed. The delivery is to be removed afterwards.

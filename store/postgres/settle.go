@@ -17,28 +17,28 @@ func (s *Store) Settle(ctx context.Context, l *store.Lease, r store.Result, f fu
 	if err := r.Check(len(l.Deliveries)); err != nil {
 		return err
 	}
+	held := *l // the caller may leave before it is read for the last time
+	l = &held
 	var v laneView
-	return s.do(ctx, &call{
-		conversation: l.Lane.Conversation,
-		whole:        f != nil,
-		reads:        func(t *tx) { t.reads.addLane(l.Lane, len(l.Deliveries)+1, &v) },
-		run: func(ctx context.Context, t *tx, c *conversation) error {
-			if !v.holds(c, l) {
-				return store.ErrFenced
-			}
-			if f == nil {
-				t.changed = true
-				t.relaxed = s.settleRun(t, c, &v, l, r)
-				return nil
-			}
-			p, err := s.plan(ctx, t, c, nil, f)
-			if err != nil {
-				return err
-			}
-			s.settleRun(t, c, &v, l, r)
-			return s.stage(ctx, t, p)
-		},
-	})
+	k := &call{conversation: l.Lane.Conversation, whole: f != nil}
+	k.reads = func(t *tx) { t.reads.addLane(l.Lane, len(l.Deliveries)+1, &v) }
+	k.run = func(ctx context.Context, t *tx, c *conversation) error {
+		if !v.holds(c, l) {
+			return store.ErrFenced
+		}
+		if f == nil {
+			t.changed = true
+			t.relaxed = s.settleRun(t, c, &v, l, r)
+			return nil
+		}
+		p, err := s.plan(ctx, t, k, c, nil, f)
+		if err != nil {
+			return err
+		}
+		s.settleRun(t, c, &v, l, r)
+		return stage(ctx, t, p)
+	}
+	return s.do(ctx, k)
 }
 
 // holds reports whether a lease has not passed on.

@@ -82,10 +82,13 @@ type plan struct {
 	turn store.Turn
 	old  *conversation
 	gone []string // keys
+	// What the turn gave, sealed: its bytes are its caller's, who may leave from then on.
+	record                 []byte
+	bodies, lines, letters [][]byte // of Deliver, Lines and Bury
 }
 
-// plan runs f over a conversation, and takes the keys that it declares. Nothing else is queued.
-func (s *Store) plan(ctx context.Context, t *tx, c *conversation, fresh []bool, f func(*store.Turn) error) (*plan, error) {
+// plan runs the function of a call over its conversation, and takes the keys that it declares. Nothing else is queued.
+func (s *Store) plan(ctx context.Context, t *tx, of *call, c *conversation, fresh []bool, f func(*store.Turn) error) (*plan, error) {
 	rec := c.rec
 	if !c.new {
 		data, err := s.keys.Open(store.RecordName(rec.ID), c.sealed)
@@ -103,8 +106,29 @@ func (s *Store) plan(ctx context.Context, t *tx, c *conversation, fresh []bool, 
 	if err := p.turn.Check(c.rec.ID); err != nil {
 		return nil, err
 	}
-	p.gone = without(c.rec.Keys, rec.Keys)
-	return p, takeKeys(ctx, t, c.rec.ID, without(rec.Keys, c.rec.Keys))
+	is := p.turn.Record
+	is.Keys, is.People = slices.Clone(is.Keys), slices.Clone(is.People)
+	s.seal(p)
+	of.ran()
+	p.gone = without(c.rec.Keys, is.Keys)
+	return p, takeKeys(ctx, t, c.rec.ID, without(is.Keys, c.rec.Keys))
+}
+
+// seal seals what a turn gave.
+func (s *Store) seal(p *plan) {
+	id := p.old.rec.ID
+	p.record = s.keys.Seal(store.RecordName(id), p.turn.Record.Data)
+	for i := range p.turn.Deliver {
+		o := &p.turn.Deliver[i]
+		p.bodies = append(p.bodies, s.keys.Seal(store.DeliveryName(id, o.ID), o.Body))
+	}
+	for i, l := range p.turn.Lines {
+		p.lines = append(p.lines, s.keys.Seal(store.LineName(id, uint64(p.old.lines)+uint64(i)+1), l.Data))
+	}
+	for i := range p.turn.Bury {
+		d := &p.turn.Bury[i].Delivery
+		p.letters = append(p.letters, s.keys.Seal(store.DeliveryName(id, d.ID), d.Body))
+	}
 }
 
 // takeKeys takes new keys, or returns a *store.KeyTakenError and takes none. Whoever is about to take one of
@@ -136,7 +160,7 @@ func takeKeys(ctx context.Context, t *tx, id string, added []string) error {
 }
 
 // stage queues what a plan says. It cannot be refused any more.
-func (s *Store) stage(ctx context.Context, t *tx, p *plan) error {
+func stage(ctx context.Context, t *tx, p *plan) error {
 	t.changed, t.relaxed = true, false
 	c := p.old
 	if len(p.turn.Move)+len(p.turn.Drop) > 0 {
@@ -149,26 +173,26 @@ func (s *Store) stage(ctx context.Context, t *tx, p *plan) error {
 	for i := range p.turn.Deliver {
 		o := &p.turn.Deliver[i]
 		c.placed++
-		s.deliver(t, c, o)
+		deliver(t, c, o, p.bodies[i])
 		touched[o.Direction] = true
 	}
 	refreshLanes(t, c, touched)
-	for _, l := range p.turn.Lines {
+	for i, l := range p.turn.Lines {
 		if l.At.IsZero() {
 			l.At = t.now
 		}
 		c.lines++
-		t.bulk.addLine(c.no, c.lines, l.At, s.keys.Seal(store.LineName(c.rec.ID, uint64(c.lines)), l.Data))
+		t.bulk.addLine(c.no, c.lines, l.At, p.lines[i])
 	}
 	for i := range p.turn.Bury {
-		s.buryEvent(t, c.rec.ID, &p.turn.Bury[i])
+		buryEvent(t, c.rec.ID, &p.turn.Bury[i], p.letters[i])
 	}
-	s.stageRecord(t, p)
+	stageRecord(t, p)
 	return nil
 }
 
 // stageRecord queues the record and what points to it, except for its new keys.
-func (s *Store) stageRecord(t *tx, p *plan) {
+func stageRecord(t *tx, p *plan) {
 	c, rec := p.old, p.turn.Record
 	if len(p.gone) > 0 {
 		t.do(sqlRemoveKeys, p.gone, c.rec.ID)
@@ -182,7 +206,7 @@ func (s *Store) stageRecord(t *tx, p *plan) {
 	if !slices.Equal(rec.Keys, c.rec.Keys) || !slices.Equal(rec.People, c.rec.People) {
 		t.do(sqlWriteNames, c.rec.ID, notNil(rec.Keys), notNil(rec.People))
 	}
-	t.bulk.addRecord(c, rec, s.keys.Seal(store.RecordName(c.rec.ID), rec.Data))
+	t.bulk.addRecord(c, rec, p.record)
 	c.written = true
 }
 
