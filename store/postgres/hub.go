@@ -300,7 +300,7 @@ func (s *Store) announce(ctx context.Context) {
 
 // exec runs a statement of its own that need not succeed.
 func (s *Store) exec(ctx context.Context, sql string, args ...any) error {
-	limited, cancel := context.WithTimeout(ctx, s.limit)
+	limited, cancel := s.within(ctx)
 	defer cancel()
 	_, err := s.pool.Exec(limited, sql, args...)
 	if ctx.Err() != nil {

@@ -81,10 +81,15 @@ type Store struct {
 	closed chan struct{} // Close was called
 	once   sync.Once
 	stop   context.CancelFunc // ends the listener and the announcer
-	cut    context.CancelFunc // ends what the shares have asked
+	cut    context.CancelFunc // ends every exchange with the server
+	// within bounds one exchange with the server, by limit and by cut.
+	within func(context.Context) (context.Context, context.CancelFunc)
 	wg     sync.WaitGroup
 	done   chan struct{} // Close has ended
 }
+
+// farewell is how long Close waits for what is under way.
+const farewell = 3 * time.Second
 
 var _ store.Store = (*Store)(nil)
 
@@ -124,6 +129,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
+	s.bound(context.WithoutCancel(ctx))
 	s.queue.members.Add(committers)
 	for range committers {
 		s.wg.Go(func() { s.commits(background) })
@@ -137,9 +143,22 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// bound sets up within and cut.
+func (s *Store) bound(ctx context.Context) {
+	life, cut := context.WithCancel(ctx)
+	s.cut = cut
+	s.within = func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithTimeout(ctx, s.limit)
+		unhook := context.AfterFunc(life, cancel)
+		return ctx, func() {
+			unhook()
+			cancel()
+		}
+	}
+}
+
 // shares starts what answers questions that are asked at the same time.
 func (s *Store) shares(ctx context.Context) {
-	ctx, s.cut = context.WithCancel(ctx)
 	s.claims = map[store.Direction]*share[terms, claimed]{}
 	for _, d := range claimable {
 		h := newShare(func(ctx context.Context, asked []terms) ([]claimed, error) { return s.claimAll(ctx, d, asked) })
@@ -153,7 +172,7 @@ func (s *Store) shares(ctx context.Context) {
 	s.soons.start(ctx)
 }
 
-// endShares closes the shares, and returns what waits until all that was asked is answered. What hangs is cut off after a grace.
+// endShares closes the shares, and returns what waits until all that was asked is answered.
 func (s *Store) endShares() (wait func()) {
 	all := []interface {
 		close()
@@ -165,12 +184,10 @@ func (s *Store) endShares() (wait func()) {
 	for _, h := range all {
 		h.close()
 	}
-	late := time.AfterFunc(grace, s.cut)
 	return func() {
 		for _, h := range all {
 			h.wait()
 		}
-		late.Stop()
 	}
 }
 
@@ -211,10 +228,11 @@ func (s *Store) told(ctx context.Context, err error) error {
 	return endedBy(ctx, err)
 }
 
-// Close commits what has been taken, ends all calls and lets the database go. Leases that were not settled
-// run out by themselves.
+// Close commits what has been taken, ends all calls and lets the database go. What the server does not answer within three
+// seconds is given up. Leases that were not settled run out by themselves.
 func (s *Store) Close() error {
 	s.once.Do(func() {
+		late := time.AfterFunc(farewell, s.cut)
 		close(s.closed)
 		s.queue.close()
 		s.hub.close()
@@ -224,6 +242,8 @@ func (s *Store) Close() error {
 		s.stop()
 		s.wg.Wait()
 		s.pool.Close()
+		late.Stop()
+		s.cut()
 		close(s.done)
 	})
 	<-s.done

@@ -155,21 +155,9 @@ func (h *share[Q, A]) answerNext(ctx context.Context) bool {
 	return true
 }
 
-// answer asks the server. If it refuses what was asked together, each question is asked alone whose asker is there still, so that
-// it is clear whose fault it is.
+// answer asks the server, and tells whoever has not left.
 func (h *share[Q, A]) answer(ctx context.Context, questions []*question[Q, A]) {
 	answers, err := h.guarded(ctx, questions)
-	if err != nil && len(questions) > 1 && kindOf(err) == final && ctx.Err() == nil {
-		for i, k := range questions {
-			if !k.over.Load() {
-				h.answer(ctx, questions[i:i+1])
-			}
-		}
-		return
-	}
-	if err != nil && ctx.Err() != nil { // whoever has not left waits for a store that is closed
-		err = store.ErrClosed
-	}
 	for i, k := range questions {
 		first := k.over.CompareAndSwap(false, true)
 		switch {

@@ -106,23 +106,48 @@ func TestSilentWait(t *testing.T) {
 // TestSilentClose: a store is closed while a connection is silent, and whoever waits for that is told.
 func TestSilentClose(t *testing.T) {
 	t.Parallel()
-	s, p := behind(t)
-	h := p.silence(postgres.SQLFind)
-	ended := make(chan error)
-	go func() {
-		_, err := s.Find(t.Context(), "key")
-		ended <- err
-	}()
-	await(t, h.fell, "the connection falls silent")
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		s.Close()
-	}()
-	if err := <-ended; !errors.Is(err, store.ErrClosed) {
-		t.Errorf("Find: %v, want ErrClosed", err)
+	for _, c := range []struct {
+		name, sql string
+		call      func(context.Context, *postgres.Store) error
+	}{
+		{"Find", postgres.SQLFind, func(ctx context.Context, s *postgres.Store) error {
+			_, err := s.Find(ctx, "key")
+			return err
+		}},
+		{"Apply", postgres.SQLLock, func(ctx context.Context, s *postgres.Store) error {
+			return s.Apply(ctx, "c", nil, func(*store.Turn) error { return nil })
+		}},
+		{"PutFile", postgres.SQLPutFile, func(ctx context.Context, s *postgres.Store) error {
+			return s.PutFile(ctx, store.File{ID: "f", Conversation: "c", Expires: time.Now().Add(time.Hour), Data: []byte("data")})
+		}},
+		{"Due", postgres.SQLDue, func(ctx context.Context, s *postgres.Store) error {
+			_, err := s.Due(ctx, 1)
+			return err
+		}},
+		{"Prune", postgres.SQLPruneEvents, func(ctx context.Context, s *postgres.Store) error {
+			_, err := s.Prune(ctx, store.Limits{})
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, p := behind(t)
+			send(t, s, "c", "d")
+			h := p.silence(c.sql)
+			ended := make(chan error)
+			go func() { ended <- c.call(context.WithoutCancel(t.Context()), s) }()
+			await(t, h.fell, "the connection falls silent")
+			closed := make(chan struct{})
+			go func() {
+				defer close(closed)
+				s.Close()
+			}()
+			if err := <-ended; !errors.Is(err, store.ErrClosed) && !errors.As(err, new(*postgres.UnclearError)) {
+				t.Errorf("%v, want ErrClosed, or that it is not known", err)
+			}
+			await(t, closed, "the store is closed")
+		})
 	}
-	await(t, closed, "the store is closed")
 }
 
 // await waits for a channel to be closed.

@@ -122,7 +122,7 @@ func (s *Store) transact(ctx context.Context, work func(context.Context, *tx) er
 // attempt runs work in a transaction once. It reports whether a commit was sent, so that its outcome is not
 // clear when the connection was lost then.
 func (s *Store) attempt(ctx context.Context, token uuid.UUID, work func(context.Context, *tx) error) (sent bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, s.limit)
+	limited, cancel := s.within(ctx)
 	defer cancel()
 	conn, err := s.pool.Acquire(limited)
 	if err != nil {
@@ -159,6 +159,7 @@ func (s *Store) attempt(ctx context.Context, token uuid.UUID, work func(context.
 		t.do(`ROLLBACK`)
 		_ = t.send(limited) // the connection is given up if that fails
 	}
+	hangUp(limited, t.conn)
 	return sent, err
 }
 
@@ -174,7 +175,7 @@ func (s *Store) resolve(ctx context.Context, token uuid.UUID, cause error) (comm
 		b.Queue(sqlRefuse, token, refusal)
 		b.Queue(sqlRefused, refusal).QueryRow(func(row pgx.Row) error { return row.Scan(&refused) })
 		b.Queue(sqlFlush)
-		limited, cancel := context.WithTimeout(ctx, s.limit)
+		limited, cancel := s.within(ctx)
 		err := s.pool.SendBatch(limited, b).Close()
 		cancel()
 		if err == nil {
@@ -216,7 +217,7 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context, conn *pgx.
 }
 
 func (s *Store) readOnce(ctx context.Context, f func(ctx context.Context, conn *pgx.Conn) error) error {
-	limited, cancel := context.WithTimeout(ctx, s.limit)
+	limited, cancel := s.within(ctx)
 	defer cancel()
 	conn, err := s.pool.Acquire(limited)
 	if err != nil {
@@ -224,12 +225,17 @@ func (s *Store) readOnce(ctx context.Context, f func(ctx context.Context, conn *
 	}
 	defer conn.Release()
 	err = f(limited, conn.Conn())
-	if limited.Err() != nil && conn.Conn().IsClosed() { // it may be silent, and would wait for a goodbye
-		_ = conn.Conn().PgConn().Conn().Close()
-	}
+	hangUp(limited, conn.Conn())
 	var pg *pgconn.PgError
 	if err != nil && (conn.Conn().IsClosed() || errors.As(err, &pg)) {
 		return &databaseError{err, conn.Conn().IsClosed()}
 	}
 	return err
+}
+
+// hangUp closes a connection for good that was given up because time ran out: it may be silent, and would wait for a goodbye.
+func hangUp(limited context.Context, conn *pgx.Conn) {
+	if limited.Err() != nil && conn.IsClosed() {
+		_ = conn.PgConn().Conn().Close()
+	}
 }
