@@ -266,6 +266,25 @@ func TestDecodeEventKeepsItemsInOrder(t *testing.T) {
 	}
 }
 
+// A table whose rows are objects has a cell for each header in each row. Many of both would take more memory than there is.
+func TestDecodeEventKeepsTablesInProportion(t *testing.T) {
+	t.Parallel()
+	const headers, rows = 1000, 5000
+	raw := `{"body":{"uiType":"OutputTable","headers":["a"` + strings.Repeat(`,"a"`, headers-1) + `],"data":[{"a":"kept"}` +
+		strings.Repeat(`,{"a":"kept"}`, rows-1) + `]}}`
+	table := decode(t, raw).Items[0].Table
+	cells := 0
+	for _, r := range table.Rows {
+		if len(r) == 0 || r[0] != "kept" {
+			t.Fatalf("row = %q, want what it holds", r)
+		}
+		cells += len(r)
+	}
+	if len(table.Headers) != headers || len(table.Rows) != rows || cells > len(raw) {
+		t.Errorf("%d headers, %d rows, %d cells of %d bytes", len(table.Headers), len(table.Rows), cells, len(raw))
+	}
+}
+
 func TestDecodeEventOpensTextsThreeDeep(t *testing.T) {
 	t.Parallel()
 	body := `[{"uiType":"OutputText","value":"hello"}]`

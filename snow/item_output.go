@@ -167,9 +167,12 @@ func tableOf(o object) *Table {
 	return t
 }
 
-// rowOf orders the cells of a row by keys, or by its own when none of those fits.
+// maxColumns bounds the headers that the cells of objects are put below: each row has a cell for each of them.
+const maxColumns = 50
+
+// rowOf orders the cells of a row by keys, or by its own when none of those fits, or there are too many.
 func rowOf(r object, keys []string) []string {
-	if !slices.ContainsFunc(keys, func(k string) bool { _, ok := r[k]; return ok }) {
+	if len(keys) > maxColumns || !slices.ContainsFunc(keys, func(k string) bool { _, ok := r[k]; return ok }) {
 		keys = sortedKeys(r)
 	}
 	row := make([]string, 0, len(keys))
