@@ -107,7 +107,7 @@ func (a *adminAPI) erasePerson(ctx context.Context, r *http.Request) (any, error
 		return nil, err
 	}
 	if r.URL.Query().Get("now") != "true" {
-		if err := a.part(ctx, person); err != nil {
+		if err := a.endChats(ctx, person); err != nil {
 			return nil, err
 		}
 	}
@@ -119,8 +119,8 @@ func (a *adminAPI) erasePerson(ctx context.Context, r *http.Request) (any, error
 	return erasedView{n}, nil
 }
 
-// part ends the chats of somebody who is to be erased, or refuses to break them off: the agent would go on writing to nobody.
-func (a *adminAPI) part(ctx context.Context, person string) error {
+// endChats ends the chats of somebody who is to be erased, or refuses to break them off: the agent would go on writing to nobody.
+func (a *adminAPI) endChats(ctx context.Context, person string) error {
 	if a.endSessions == nil {
 		return a.store.Export(ctx, person, func(rec store.Record, _ []store.Line) error {
 			if !bot.Untold(rec) {
@@ -142,28 +142,4 @@ func (a *adminAPI) part(ctx context.Context, person string) error {
 		}
 	}
 	return err
-}
-
-// rekeySpan is how long one request seals.
-const rekeySpan = 2 * time.Second
-
-// A rekeyView says whether there may be more to do.
-type rekeyView struct {
-	More bool `json:"more"`
-}
-
-// rekey seals for a while.
-func (a *adminAPI) rekey(ctx context.Context, r *http.Request) (any, error) {
-	if _, err := parameters(r); err != nil {
-		return nil, err
-	}
-	for start := time.Now(); ; {
-		more, err := a.store.Rekey(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if !more || time.Since(start) > rekeySpan {
-			return rekeyView{more}, nil
-		}
-	}
 }

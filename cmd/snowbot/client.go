@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"snowbot/bot"
@@ -63,6 +66,18 @@ func (s *storeSettings) open(ctx context.Context) (*adminClient, error) {
 		return nil, fmt.Errorf("%w\n(something listens at ADMIN_LISTEN_ADDR; if it is the service, start it with ADMIN_TOKEN and set the same here)", err)
 	}
 	return local, err
+}
+
+// with runs f with a client, until an interrupt.
+func (s *storeSettings) with(f func(context.Context, *adminClient) error) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	client, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	err = f(ctx, client)
+	return cmp.Or(err, client.close())
 }
 
 // nobodyListens reports whether a request failed because no connection could be made.

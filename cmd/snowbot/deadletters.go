@@ -1,15 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"snowbot/bot"
@@ -211,27 +207,4 @@ func (c *lettersDrop) Run(parent *deadLettersCommand) error {
 		b := bulk{verb: resultDropped, json: c.JSON, do: client.drop}
 		return b.run(ctx, &c.letterChoice, client)
 	})
-}
-
-// with runs f with a client, until an interrupt.
-func (s *storeSettings) with(f func(context.Context, *adminClient) error) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	client, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	err = f(ctx, client)
-	return cmp.Or(err, client.close())
-}
-
-// printLines prints one JSON object a line.
-func printLines[T any](page []T) error {
-	e := json.NewEncoder(os.Stdout)
-	for i := range page {
-		if err := e.Encode(&page[i]); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -87,9 +87,6 @@ func runs(ctx context.Context, s *settings) bool {
 	return err == nil && strings.TrimSpace(body) == aliveText
 }
 
-// aliveText is what /healthz of the service says.
-const aliveText = "ok"
-
 // fetch returns what a page says; any status but 200 is an error.
 func fetch(ctx context.Context, client *http.Client, address string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)

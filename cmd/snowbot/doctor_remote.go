@@ -21,10 +21,7 @@ func checkMetadata(ctx context.Context, s *settings) []finding {
 	if err != nil {
 		return []finding{skipped(fixSettings)}
 	}
-	metadata := s.OpenIDMetadata
-	if metadata == "" {
-		metadata = cloud.MetadataURL
-	}
+	metadata := s.metadata(cloud)
 	last := &lastError{}
 	v, err := adapter.NewVerifier(adapter.VerifierOptions{AppID: s.AppID, MetadataURL: metadata, Issuer: cloud.Issuer, Log: slog.New(last)})
 	if err != nil {

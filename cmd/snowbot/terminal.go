@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"strings"
 	"time"
@@ -47,4 +48,15 @@ func orDash(s string) string {
 		return "-"
 	}
 	return printable(s)
+}
+
+// printLines prints one JSON object a line.
+func printLines[T any](page []T) error {
+	e := json.NewEncoder(os.Stdout)
+	for i := range page {
+		if err := e.Encode(&page[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
