@@ -75,7 +75,7 @@ func TestRenderGolden(t *testing.T) {
 	}
 	const path = "testdata/render.golden.json"
 	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil { //nolint:gosec // test data
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil { // test data
 			t.Fatal(err)
 		}
 	}

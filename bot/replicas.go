@@ -36,7 +36,7 @@ const leastBreakerCalls = 5
 // are not shared, since a replica that cannot reach a host may be the only one that cannot.
 func (r replicas) breakerCalls() uint32 {
 	n := max(r.count(), 1)
-	return uint32(max(leastBreakerCalls, (breakerCalls+n-1)/n)) //nolint:gosec // a small number
+	return uint32(max(leastBreakerCalls, (breakerCalls+n-1)/n)) // a small number
 }
 
 // countLost counts settles that the store had reported and may have lost: what they settled may be sent again.

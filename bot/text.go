@@ -137,7 +137,7 @@ var builtin = mustCatalogue()
 func mustCatalogue() *Catalogue {
 	c, err := NewCatalogue(nil)
 	if err != nil {
-		panic(err)
+		panic("bot: built-in texts: " + err.Error()) // constants, which the tests read
 	}
 	return c
 }

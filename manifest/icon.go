@@ -67,7 +67,7 @@ func parseColor(s string) (color.NRGBA, bool) {
 	if !ok || err != nil || len(hex) != 6 {
 		return color.NRGBA{}, false
 	}
-	return color.NRGBA{uint8(v >> 16), uint8(v >> 8), uint8(v), 255}, true //nolint:gosec // cut off on purpose
+	return color.NRGBA{uint8(v >> 16), uint8(v >> 8), uint8(v), 255}, true // cut off on purpose
 }
 
 // luminance is how bright c looks, from 0 to 255.
@@ -112,7 +112,7 @@ func render(size int, s shape) *image.Alpha {
 					}
 				}
 			}
-			img.SetAlpha(x, y, color.Alpha{uint8(n * 255 / (samples * samples))}) //nolint:gosec // at most 255
+			img.SetAlpha(x, y, color.Alpha{uint8(n * 255 / (samples * samples))}) // at most 255
 		}
 	}
 	return img

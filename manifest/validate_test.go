@@ -331,7 +331,7 @@ func TestValidateReportsABoundedNumber(t *testing.T) {
 
 // The seeds are small: the fuzzer spends its time on making inputs smaller otherwise.
 func FuzzValidate(f *testing.F) {
-	white := picture(f, 32, func(x, _ int) color.Color { return color.NRGBA{255, 255, 255, uint8(x)} }) //nolint:gosec // below 32
+	white := picture(f, 32, func(x, _ int) color.Color { return color.NRGBA{255, 255, 255, uint8(x)} }) // below 32
 	f.Add(zipped(f, entry{name: "manifest.json", data: []byte(`{"icons":{"outline":"a.png"}}`)}, entry{name: "a.png", data: white}))
 	f.Add(zipped(f, entry{name: "../a", data: []byte("x")}, entry{name: "a/manifest.json"}))
 	f.Add(zipped(f, entry{"l", nil, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink) }}))

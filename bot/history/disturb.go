@@ -28,7 +28,7 @@ func (r *runner) disturb(ctx context.Context) error {
 		}
 		return nil
 	}
-	rng := rand.New(rand.NewPCG(p.Seed, 0)) //nolint:gosec // a script
+	rng := rand.New(rand.NewPCG(p.Seed, 0)) // a script
 	var all []disturbance
 	for range p.Kills {
 		all = append(all, kill)

@@ -93,7 +93,7 @@ func (d *dice) roll(name string, body []byte, isMarked, reading bool) {
 	if total == 0 {
 		return
 	}
-	at := int(mix(r+1) % uint64(total)) //nolint:gosec // less than total
+	at := int(mix(r+1) % uint64(total)) // less than total
 	for i, o := range d.odds {
 		if !fits(o) {
 			continue

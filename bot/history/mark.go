@@ -45,7 +45,7 @@ func Marks(text string, d Direction) []Mark {
 	for _, m := range markPattern.FindAllStringSubmatch(text, -1) {
 		c, _ := strconv.Atoi(m[1]) // nine digits at most
 		n, _ := strconv.Atoi(m[3])
-		mark := Mark{Conversation: int32(c), Direction: Direction(m[2][0]), Number: int32(n)} //nolint:gosec // nine digits at most
+		mark := Mark{Conversation: int32(c), Direction: Direction(m[2][0]), Number: int32(n)} // nine digits at most
 		if mark.Direction == d && !known[mark] {
 			known[mark] = true
 			found = append(found, mark)

@@ -147,7 +147,7 @@ func (r *runner) run(ctx context.Context) error {
 	r.client.Transport = &http.Transport{DisableKeepAlives: true}
 	r.talks = map[string]*talk{}
 	for n := range p.Conversations {
-		r.newTalk(int32(n + 1)) //nolint:gosec // a number of conversations
+		r.newTalk(int32(n + 1)) // a number of conversations
 	}
 	if err := r.start(ctx); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (r *runner) run(ctx context.Context) error {
 	var talking sync.WaitGroup
 	stuck := make(chan error, len(r.talks))
 	for _, t := range r.talks {
-		talking.Go(func() { stuck <- t.run(ctx, int32(p.Messages), r.enough) }) //nolint:gosec // a number of messages
+		talking.Go(func() { stuck <- t.run(ctx, int32(p.Messages), r.enough) }) // a number of messages
 	}
 	talking.Wait()
 	var err error
@@ -208,7 +208,7 @@ func (r *runner) newTalk(id int32) {
 	u := r.plan.Teams.AddUser(adaptertest.User{Name: "Employee " + strconv.Itoa(int(id)), Email: fmt.Sprintf("%s.%d@example.com", name, r.plan.Seed)})
 	t := &talk{
 		id: id, watch: r.watch, snow: r.plan.ServiceNow, user: u, chat: r.plan.Teams.Personal(u),
-		rng:    rand.New(rand.NewPCG(r.plan.Seed, uint64(id))), //nolint:gosec // a script, and positive
+		rng:    rand.New(rand.NewPCG(r.plan.Seed, uint64(id))), // a script, and positive
 		signal: make(chan struct{}, 1), desk: make(chan snowtest.Chat, 8),
 		taken: map[string]bool{}, messages: map[Mark]*progress{}, past: map[Direction]int32{}, ended: map[int32]bool{}, gone: map[string]bool{}, joined: map[int32]bool{},
 		said: map[Direction]*int32{FromEmployee: new(int32), FromAgent: new(int32)},
@@ -231,7 +231,7 @@ func (r *runner) arm() error {
 	r.disarm = append(r.disarm, teamsFaults(p.Teams, roll(1), adaptertest.Out, r.watch.number)...)
 	r.disarm = append(r.disarm, teamsFaults(p.Teams, roll(2), adaptertest.In, r.watch.number)...)
 	for n, direction := range []snowtest.Direction{snowtest.Out, snowtest.In} {
-		disarm, err := serviceNowFaults(p.ServiceNow, roll(uint64(3+n)), direction, r.watch.number) //nolint:gosec // 3 or 4
+		disarm, err := serviceNowFaults(p.ServiceNow, roll(uint64(3+n)), direction, r.watch.number) // 3 or 4
 		r.disarm = append(r.disarm, disarm...)
 		if err != nil {
 			return fmt.Errorf("history: %w", err)
@@ -275,7 +275,7 @@ func (r *runner) read(ctx context.Context) error {
 		n, err := r.ask(ctx)
 		if err == nil {
 			r.report.Flagged += n
-			r.watch.record.Add(Event{Kind: Flagged, Count: int32(n), At: at}) //nolint:gosec // a count of messages
+			r.watch.record.Add(Event{Kind: Flagged, Count: int32(n), At: at}) // a count of messages
 			return nil
 		}
 		if time.Since(began) > patience || !pause(ctx, recheck) {

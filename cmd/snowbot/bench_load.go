@@ -82,7 +82,7 @@ func (l *load) send(ctx context.Context, s, senders int, start time.Time) (answe
 			l.refused.Add(1)
 		} else {
 			l.accepted.Add(1)
-			answers = append(answers, uint32(time.Since(due).Microseconds())) //nolint:gosec // within an hour
+			answers = append(answers, uint32(time.Since(due).Microseconds())) // within an hour
 		}
 		if chat += senders; chat >= l.plan.Chats {
 			chat = s
@@ -160,7 +160,7 @@ func (a *arrivals) take(wire string) {
 		a.count.First = now
 	}
 	a.count.Last = now
-	a.count.Latencies = append(a.count.Latencies, uint32(now.Sub(due).Microseconds())) //nolint:gosec // within an hour
+	a.count.Latencies = append(a.count.Latencies, uint32(now.Sub(due).Microseconds())) // within an hour
 }
 
 // reset begins anew.

@@ -56,7 +56,7 @@ type benchPeer struct {
 }
 
 func startPeer(binary, side, profiles string, log io.Writer) (*benchPeer, error) {
-	cmd := exec.Command(binary, "bench-peer", side, "--profile="+profiles) //nolint:gosec,noctx // this very program; it ends with its input
+	cmd := exec.Command(binary, "bench-peer", side, "--profile="+profiles) //nolint:noctx // this very program; it ends with its input
 	cmd.Stderr = log
 	cmd.SysProcAttr = dieWithParent()
 	in, err := cmd.StdinPipe()

@@ -18,7 +18,7 @@ type benchService struct {
 
 func startService(ctx context.Context, binary string, args, env []string, log io.Writer) (*benchService, error) {
 	tap := &logTap{to: log, found: make(chan listenLine, 1)}
-	cmd := exec.Command(binary, args...)            //nolint:gosec,noctx // this very program, or a bot that was named; stop ends it
+	cmd := exec.Command(binary, args...)            //nolint:noctx // this very program, or a bot that was named; stop ends it
 	cmd.Env, cmd.Stderr, cmd.Stdout = env, tap, tap // one and the same is written to by one goroutine
 	cmd.SysProcAttr = dieWithParent()
 	if err := cmd.Start(); err != nil {

@@ -79,7 +79,7 @@ func readConfig(path string) (config, error) {
 	if path == "" {
 		return c, nil
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // the admin names the file
+	raw, err := os.ReadFile(path) // the admin names the file
 	if err != nil {
 		return c, fmt.Errorf("SNOWBOT_CONFIG: %w", err)
 	}

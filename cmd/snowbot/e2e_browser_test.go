@@ -54,7 +54,7 @@ func openBrowser(t *testing.T, name string, width, height int) *browser {
 	if err := os.MkdirAll(b.shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(nodeProgram(t), filepath.Join(judges(t), "browser.mjs"), chromium, fmt.Sprint(width), fmt.Sprint(height)) //nolint:gosec,noctx // our own; ended below
+	cmd := exec.Command(nodeProgram(t), filepath.Join(judges(t), "browser.mjs"), chromium, fmt.Sprint(width), fmt.Sprint(height)) //nolint:noctx // our own; ended below
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints

@@ -92,5 +92,5 @@ func garbagePercent(live, roots, rate uint64) int {
 	most := max(garbageWhole-min(live, garbageWhole), live/2)
 	least := min(max(garbageLeast, live/4), most)
 	grow := min(max(rate/garbageCycles, least), most)
-	return int(min(grow*100/max(live+roots, 1), garbageMost)) //nolint:gosec // 800 at most
+	return int(min(grow*100/max(live+roots, 1), garbageMost)) // 800 at most
 }

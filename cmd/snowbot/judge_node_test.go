@@ -42,7 +42,7 @@ func node[A any](t *testing.T, program string, env []string, input ...any) []A {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), nodeProgram(t), filepath.Join(judges(t), program)) //nolint:gosec // our own
+	cmd := exec.CommandContext(t.Context(), nodeProgram(t), filepath.Join(judges(t), program)) // our own
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = &in, &out, &complaints
 	if err := cmd.Run(); err != nil {

@@ -117,7 +117,7 @@ func newPlayground(t *testing.T, teams *adaptertest.Channel) *playground {
 // are taken as news of the Playground.
 func (p *playground) run(dir, ready string, args ...string) string {
 	p.t.Helper()
-	cmd := exec.Command(nodeProgram(p.t), args...) //nolint:gosec,noctx // our own; ended below
+	cmd := exec.Command(nodeProgram(p.t), args...) //nolint:noctx // our own; ended below
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TEAMSAPPTESTER_BROWSER=none"}
 	var complaints bytes.Buffer

@@ -20,7 +20,7 @@ import (
 // startReference starts a bot of Microsoft's own framework on an emulated channel, and returns where it listens.
 func startReference(t *testing.T, teams *adaptertest.Channel) string {
 	t.Helper()
-	cmd := exec.Command(nodeProgram(t), filepath.Join(judges(t), "reference.mjs")) //nolint:gosec,noctx // our own; ended below
+	cmd := exec.Command(nodeProgram(t), filepath.Join(judges(t), "reference.mjs")) //nolint:noctx // our own; ended below
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "APP_ID=" + teams.AppID(), "APP_PASSWORD=" + teams.AppPassword(), "TENANT_ID=" + teams.TenantID(),
 		"METADATA_URL=" + teams.MetadataURL(), "TOKEN_URL=" + teams.TokenURL(), "LOGIN_URL=" + teams.URL(),

@@ -134,7 +134,7 @@ func manifestSubjects(t *testing.T) []subject {
 		},
 	} {
 		path := filepath.Join(t.TempDir(), "app.zip")
-		cmd := exec.CommandContext(t.Context(), "snowbot", append([]string{"manifest", "build", "--out", path}, flags...)...) //nolint:gosec // the binary under test
+		cmd := exec.CommandContext(t.Context(), "snowbot", append([]string{"manifest", "build", "--out", path}, flags...)...) // the binary under test
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "MICROSOFT_APP_ID=01234567-89ab-4def-8123-456789abcdef", "PUBLIC_URL=https://snowbot.example.com"}
 		if out, err := printed(t, cmd); err != nil {
 			t.Fatalf("manifest build: %v\n%s", err, out)

@@ -54,7 +54,7 @@ func licenceOf(dir string) (string, error) {
 // modulesOf are the directories of the modules that packages need, with their tests if so said, by path.
 func modulesOf(t *testing.T, args ...string) map[string]string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-json=Module"}, args...)...) //nolint:gosec // our own
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-json=Module"}, args...)...) // our own
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")                                // the same list everywhere
 	out, err := cmd.Output()
 	if err != nil {
@@ -107,7 +107,7 @@ func TestLicences(t *testing.T) {
 	}
 	table("In the tests only", all)
 	if *update {
-		if err := os.WriteFile(thirdParty, []byte(b.String()), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(thirdParty, []byte(b.String()), 0o644); err != nil { // a document
 			t.Fatal(err)
 		}
 	}

@@ -41,7 +41,7 @@ func profile(dir, name string) (stop func() error, err error) {
 }
 
 func writeProfile(kind, path string) error {
-	f, err := os.Create(path) //nolint:gosec // the caller names the directory
+	f, err := os.Create(path) // the caller names the directory
 	if err != nil {
 		return err
 	}

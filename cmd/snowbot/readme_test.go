@@ -51,7 +51,7 @@ func TestReadmeSettings(t *testing.T) {
 	if !*update {
 		t.Fatal("the README's table of settings is not that of the settings; run the test with -update")
 	}
-	if err := os.WriteFile(path, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil { //nolint:gosec // a document
+	if err := os.WriteFile(path, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil { // a document
 		t.Fatal(err)
 	}
 }

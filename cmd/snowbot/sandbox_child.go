@@ -164,7 +164,7 @@ func (c *sandboxChild) gone(how string) {
 // start starts the child and waits until it listens.
 func (c *sandboxChild) start(ctx context.Context, lives *errgroup.Group, logs io.Writer) (*childProcess, error) {
 	tap := &logTap{to: logs, found: make(chan listenLine, 1)}
-	cmd := exec.Command(c.binary, "serve") //nolint:gosec,noctx // this very program; its end is run's business
+	cmd := exec.Command(c.binary, "serve") //nolint:noctx // this very program; its end is run's business
 	cmd.Env, cmd.Stderr, cmd.Stdout = c.env, tap, logs
 	cmd.SysProcAttr = dieWithParent()
 	if err := cmd.Start(); err != nil {

@@ -41,7 +41,7 @@ func TestSandboxPassesFilesBothWays(t *testing.T) {
 		return link != ""
 	})
 	for _, url := range []string{link, p.url + "/desk/" + chat + "/" + st.Chats[0].Lines[i].ID} {
-		res, err := http.Get(url) //nolint:gosec,noctx // loopback
+		res, err := http.Get(url) //nolint:noctx // loopback
 		if err != nil {
 			t.Fatal(err)
 		}

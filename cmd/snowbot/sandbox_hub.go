@@ -103,7 +103,7 @@ func (h *sandboxHub) record(w wireEntry) {
 func (h *sandboxHub) since(seq uint64) []wireEntry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := min(int(h.seq-min(seq, h.seq)), len(h.wire), wireKept) //nolint:gosec // a few hundred after min
+	n := min(int(h.seq-min(seq, h.seq)), len(h.wire), wireKept) // a few hundred after min
 	return append([]wireEntry(nil), h.wire[len(h.wire)-n:]...)
 }
 

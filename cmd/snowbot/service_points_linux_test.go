@@ -105,7 +105,7 @@ func strace(ctx context.Context, pid int, args ...string) (said io.ReadCloser, w
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, "strace", append([]string{"-f", "-q", "-o", "/dev/fd/3", "-p", strconv.Itoa(pid)}, args...)...) //nolint:gosec // strace
+	cmd := exec.CommandContext(ctx, "strace", append([]string{"-f", "-q", "-o", "/dev/fd/3", "-p", strconv.Itoa(pid)}, args...)...) // strace
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }                                                        // it lets the process go first
 	cmd.ExtraFiles = []*os.File{out}
 	err = cmd.Start()

@@ -218,7 +218,7 @@ func (secretFiles) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 		if path == "" {
 			continue
 		}
-		raw, err := os.ReadFile(path) //nolint:gosec // the admin names the file
+		raw, err := os.ReadFile(path) // the admin names the file
 		if err != nil {
 			return nil, fmt.Errorf("%s_FILE cannot be read: %w", name, err)
 		}

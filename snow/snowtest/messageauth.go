@@ -3,7 +3,7 @@ package snowtest
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the algorithm of Hash Message Auth
+	"crypto/sha1" // the algorithm of Hash Message Auth
 	"encoding/hex"
 	"encoding/json"
 	"math"

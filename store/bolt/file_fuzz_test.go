@@ -40,8 +40,8 @@ func FuzzFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	page := uint32(os.Getpagesize())                  //nolint:gosec // a few KB
-	for p := range min(uint32(len(whole))/page, 12) { //nolint:gosec // a small file
+	page := uint32(os.Getpagesize())                  // a few KB
+	for p := range min(uint32(len(whole))/page, 12) { // a small file
 		f.Add(p*page+8, []byte{0xff, 0xff})              // flags of the page
 		f.Add(p*page+10, []byte{0xff, 0x00})             // how many elements it has
 		f.Add(p*page+12, []byte{0xff, 0xff, 0xff})       // how many pages it goes on for

@@ -306,7 +306,7 @@ func parts(size int) int { return (size + store.FilePart - 1) / store.FilePart }
 
 // partKey is a mark and a number.
 func partKey(mark store.FileMark, n int) []byte {
-	return binary.BigEndian.AppendUint32(mark[:], uint32(n)) //nolint:gosec // hundreds
+	return binary.BigEndian.AppendUint32(mark[:], uint32(n)) // hundreds
 }
 
 func parseMark(key []byte) (mark store.FileMark, err error) {
