@@ -44,9 +44,9 @@ type fakeInstance struct {
 }
 
 type fakeCall struct {
-	method, path, query string
-	header              http.Header
-	body                []byte
+	method, host, path, query string
+	header                    http.Header
+	body                      []byte
 }
 
 func (f *fakeInstance) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -77,7 +77,7 @@ func (f *fakeInstance) RoundTrip(r *http.Request) (*http.Response, error) {
 			a = f.token(len(f.grants), form)
 		}
 	} else {
-		f.calls = append(f.calls, fakeCall{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Clone(), body})
+		f.calls = append(f.calls, fakeCall{r.Method, r.URL.Host, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Clone(), body})
 		a = fakeAnswer{body: `{"status":"success"}`}
 		if f.api != nil {
 			a = f.api(len(f.calls), r, body)

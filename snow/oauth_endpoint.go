@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -99,6 +100,9 @@ func (e *tokenEndpoint) request(ctx context.Context, f func(context.Context) (*o
 	t, err := f(ctx)
 	if err != nil {
 		return grant{}, e.failure(ctx, err)
+	}
+	if strings.ContainsFunc(t.AccessToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }) { // no header can hold it
+		return grant{}, &Error{Op: opToken, StatusCode: http.StatusOK, Err: errNoToken}
 	}
 	return grant{access: t.AccessToken, refresh: t.RefreshToken, life: lifeOf(t)}, nil
 }
