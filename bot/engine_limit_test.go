@@ -95,7 +95,7 @@ func TestOneCallFindsOutForAllThatServiceNowLimitsUs(t *testing.T) {
 
 func TestAfterALimitTheOldestWordsGoFirst(t *testing.T) {
 	bubble(t, bot.Rules{}, func(e *engine) {
-		names := e.chats(200)
+		names := e.chats(100)
 		rand.New(rand.NewPCG(1, 2)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		refused := e.limits(time.Minute)
 		for i, name := range names {
