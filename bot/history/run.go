@@ -157,12 +157,17 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	working, done := context.WithCancel(ctx)
 	defer done()
+	talk, hangUp := context.WithCancel(ctx)
+	defer hangUp()
 	var helpers sync.WaitGroup
 	helpers.Go(func() { r.queue(working) })
 	disturbed := make(chan error, 1)
 	helpers.Go(func() {
 		err := r.disturb(working)
-		r.broken.Store(err != nil)
+		if err != nil { // nobody answers any more
+			r.broken.Store(true)
+			hangUp()
+		}
 		disturbed <- err
 	})
 	out := make(chan error, 1)
@@ -171,7 +176,7 @@ func (r *runner) run(ctx context.Context) error {
 	var talking sync.WaitGroup
 	stuck := make(chan error, len(r.talks))
 	for _, t := range r.talks {
-		talking.Go(func() { stuck <- t.run(ctx, int32(p.Messages), r.enough) }) // a number of messages
+		talking.Go(func() { stuck <- t.run(talk, int32(p.Messages), r.enough) }) // a number of messages
 	}
 	talking.Wait()
 	var err error

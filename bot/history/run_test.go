@@ -227,3 +227,41 @@ func TestAChatOfASessionThatWasCancelledIsNotTakenForTheNext(t *testing.T) {
 	l := &local{slow: 100 * time.Millisecond}
 	l.run(t, history.Plan{Conversations: 12, Messages: 20}, adaptertest.Options{})
 }
+
+// TestARunEndsWithItsService has a service that is gone when the run wants to stop it: whoever talks is not waited for.
+func TestARunEndsWithItsService(t *testing.T) {
+	t.Parallel()
+	teams, err := adaptertest.New(adaptertest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer teams.Close()
+	now, err := snowtest.New(snowtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer now.Close()
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/metrics" {
+			http.NotFound(w, r)
+		}
+	}))
+	defer front.Close()
+	report, err := history.Run(t.Context(), history.Plan{Teams: teams, ServiceNow: now, Conversations: 1, KillEvery: time.Millisecond, Target: gone{front.URL}})
+	if !errors.Is(err, errGone) || report.Accepted > 0 {
+		t.Errorf("report %s, error %v; want an error, since the service is gone", report, err)
+	}
+}
+
+// gone is a service that says that it has started, and of which only the metrics answer.
+type gone struct{ metrics string }
+
+var errGone = errors.New("there is no such process")
+
+func (g gone) Start(context.Context) (history.Addresses, error) {
+	return history.Addresses{Bot: g.metrics + "/api/messages", Webhook: g.metrics + "/webhook", Metrics: g.metrics + "/metrics"}, nil
+}
+
+func (gone) Stop() error  { return errGone }
+func (gone) Kill() error  { return errGone }
+func (gone) Drain() error { return errGone }

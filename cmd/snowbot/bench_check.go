@@ -39,6 +39,7 @@ const violationsShown = 20
 func runCheck(c *benchCheck) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second interrupt ends the program
 	if c.Messages < 1 || c.Talks < 1 || c.KillEvery < time.Second {
 		return errors.New("bench: there have to be messages, talks, and at least a second between kills")
 	}
