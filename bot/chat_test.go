@@ -46,6 +46,28 @@ func TestInstallationIsGreetedOnce(t *testing.T) {
 	}
 }
 
+func TestInstallationIsGreetedInTheLanguageOfWhoInstalls(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.chat = d.teams.Personal(d.teams.AddUser(adaptertest.User{Name: "Jonas Weber", Email: "jonas.weber@example.com", Locale: "de-DE"}))
+	for n := range 2 { // the second time the activity without a language comes first
+		if err := d.chat.Install(d.within()); err != nil {
+			t.Fatal(err)
+		}
+		d.sees("Hallo!")
+		d.settles()
+		if got := d.count("Hallo!"); got != n+1 {
+			t.Errorf("greeted %d times in German after installation %d: %q", got, n+1, d.shown())
+		}
+		if err := d.chat.Uninstall(d.within()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d.count("Hi!") > 0 {
+		t.Errorf("greeted in English: %q", d.shown())
+	}
+}
+
 func TestEscalationAsksForAnAgentOnce(t *testing.T) {
 	t.Parallel()
 	dialects(t, func(t *testing.T, d *desk) {

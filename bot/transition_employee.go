@@ -199,7 +199,9 @@ func (e *employeeEvent) membership(c *change) {
 		c.blocked(failRemoved)
 	case added && !c.state.Installed:
 		c.state.Installed = true
-		c.send(store.ToBot, kindTurn, "", body{Activity: a, Owner: c.state.Owner})
+		known := *a
+		known.Locale = firstOf(a.Locale, c.state.Ref.Locale) // Teams gives it to installationUpdate only
+		c.send(store.ToBot, kindTurn, "", body{Activity: &known, Owner: c.state.Owner})
 	default:
 		c.count("ignored", "")
 	}

@@ -75,10 +75,14 @@ type richText struct {
 	ContentType string `json:"contentType"`
 }
 
+func clientOf(u User) clientInfo {
+	return clientInfo{Country: "US", Locale: u.Locale, Platform: "Web", Timezone: "Europe/Berlin", Type: "clientInfo"}
+}
+
 // words is the message that a person types. Its HTML ends with markup.
 func (v *Conversation) words(u User, text, markup string) outgoing {
 	c := v.channel
-	entities := []any{clientInfo{Country: "US", Locale: u.Locale, Platform: "Web", Timezone: "Europe/Berlin", Type: "clientInfo"}}
+	entities := []any{clientOf(u)}
 	rich := strings.ReplaceAll(html.EscapeString(text), "\n", "</p>\n<p>")
 	plain := text
 	if c.opt.LoseLineBreaks {

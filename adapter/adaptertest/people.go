@@ -134,7 +134,7 @@ func (v *Conversation) Install(ctx context.Context) error {
 		added = append([]any{map[string]any{"id": u.ID, "aadObjectId": u.AADObjectID}}, added...)
 	}
 	events := []map[string]any{
-		{"type": "installationUpdate", "action": "add"},
+		{"type": "installationUpdate", "action": "add", "locale": u.Locale, "entities": []any{clientOf(u)}},
 		{"type": "conversationUpdate", "membersAdded": added},
 	}
 	if updateFirst {
@@ -152,7 +152,7 @@ func (v *Conversation) Install(ctx context.Context) error {
 // BotNotInConversationRoster from then on.
 func (v *Conversation) Uninstall(ctx context.Context) error {
 	u := v.setInstalled(false)
-	return v.announce(ctx, u, map[string]any{"type": "installationUpdate", "action": "remove"})
+	return v.announce(ctx, u, map[string]any{"type": "installationUpdate", "action": "remove", "locale": u.Locale, "entities": []any{clientOf(u)}})
 }
 
 func (v *Conversation) setInstalled(installed bool) User {

@@ -134,7 +134,7 @@ function showBar(c, agents) {
         box.focus();
       }, 'primary'));
   }
-  if (c.state === 'live') {
+  if (c.state === 'live' && c.agentName === me) {
     const others = agents.filter((a) => a !== c.agentName);
     const to = el('select', { 'aria-label': 'Transfer to', testid: 'chat-transfer', title: 'Hand the chat to another agent: the employee is told the new name.', onchange: (e) => { if (e.target.value) send('agent/transfer', { chat: c.id, agent: e.target.value }); } },
       el('option', { value: '' }, 'Transfer …'), others.map((a) => el('option', { value: a }, a)));
