@@ -108,8 +108,9 @@ func (q *queue) take() (out []*call) {
 	return out
 }
 
-// next takes calls unless it is better to wait.
+// next takes calls unless it is better to wait. Those whose callers have left are let go.
 func (q *queue) next() []*call {
+	q.calls = slices.DeleteFunc(q.calls, func(c *call) bool { return c.state.Load() == abandoned })
 	if q.quick > 0 && len(q.calls) < batchLimit {
 		return nil
 	}

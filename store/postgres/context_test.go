@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"snowbot/store"
 	"snowbot/store/postgres"
+	"snowbot/store/postgres/postgrestest"
 )
 
 // TestContextEndsDuringAWaitForAKey: a caller whose context ends goes at once, also while its transaction waits for another that
@@ -68,4 +71,47 @@ WHERE NOT w.granted AND h.granted AND h.pid = $1)`, conn.PgConn().PID()).Scan(&w
 	if l, err := next(t.Context(), s); err != nil || string(l.Deliveries[0].Body) != "body" {
 		t.Errorf("the delivery: %+v, %v", l, err)
 	}
+}
+
+// TestCallersWhoLeaveInAnOutage: what they asked for does not pile up while the database is away.
+func TestCallersWhoLeaveInAnOutage(t *testing.T) {
+	t.Parallel()
+	const calls = 5000
+	p := newProxy(t, shared.Schema(t, t.TempDir()))
+	s := open(t, postgres.Options{URL: p.url, MaxConns: 8})
+	p.down()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range calls {
+		wg.Go(func() {
+			if err := s.Apply(ctx, fmt.Sprint("c", i), nil, func(*store.Turn) error { return nil }); err == nil {
+				t.Error("Apply succeeded without a database")
+			}
+		})
+	}
+	eventually(t, "most calls wait for a transaction", func() bool { return postgres.Queued(s) > calls/2 })
+	cancel()
+	wg.Wait()
+	eventually(t, "none waits", func() bool { return postgres.Queued(s) == 0 })
+}
+
+// TestReadyEndsWithItsContext: whoever asks whether the store is ready does not wait for another's try for longer than they want.
+func TestReadyEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, shared.Schema(t, t.TempDir()))
+	h := p.silence("INSERT INTO replicas")
+	s := open(t, postgres.Options{URL: postgrestest.With(t, p.url, "default_query_exec_mode", "cache_describe"), Replica: true})
+	await(t, h.fell, "the first try hangs")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := s.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Ready: %v, want its context's error", err)
+	}
+	select {
+	case <-h.left:
+		t.Error("it waited for the try that hangs")
+	default:
+	}
+	eventually(t, "the store is ready", func() bool { return s.Ready(t.Context()) == nil })
 }

@@ -63,3 +63,10 @@ func Settings(ctx context.Context, s *Store, names ...string) ([]string, error) 
 
 // MaxConns is the most connections of a store.
 func MaxConns(s *Store) int { return int(s.pool.Config().MaxConns) }
+
+// Queued counts the calls that wait for a transaction.
+func Queued(s *Store) int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return len(s.queue.calls)
+}

@@ -119,6 +119,13 @@ func (h *hub) wake(d store.Direction, n int) {
 	h.mu.Unlock()
 }
 
+// wakeAll lets a call go that waits for each direction.
+func (h *hub) wakeAll() {
+	for _, d := range claimable {
+		h.wake(d, 1)
+	}
+}
+
 func (h *hub) wakeSome(d store.Direction, n int) {
 	w := h.waiters[d]
 	n = min(n, len(w))
@@ -332,9 +339,7 @@ func (s *Store) listen(ctx context.Context, c *pgx.ConnConfig) {
 		if ctx.Err() == nil {
 			s.log.Debug("notifications from the database were cut off", "err", err)
 		}
-		for _, d := range claimable {
-			s.hub.wake(d, 1) // for what was missed
-		}
+		s.hub.wakeAll() // for what was missed
 		sleep(ctx, time.Second)
 	}
 }

@@ -121,7 +121,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		pool: pool, keys: o.Keys, clock: o.Now, log: o.Log, replica: uuid.NewString(),
 		limit: o.StatementTimeout + 5*time.Second, queue: newQueue(), hub: h, member: o.Replica,
-		files: make(chan struct{}, filesAtOnce), tally: newTally(), closed: make(chan struct{}), done: make(chan struct{}),
+		files: make(chan struct{}, filesAtOnce), tally: newTally(), pulse: newPulse(), closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.load(ctx, o, c); err != nil {
 		pool.Close()

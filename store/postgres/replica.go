@@ -29,13 +29,15 @@ WHERE at < clock_timestamp() - $1::bigint * interval '1 second' FOR UPDATE SKIP 
 
 // A pulse is what a replica knows of itself and the others.
 type pulse struct {
-	trying sync.Mutex // one try at a time
+	trying chan struct{} // a member while there is a try
 
 	mu    sync.Mutex
 	first time.Time // when the others could first see it
 	n     int       // replicas, this one included
 	err   error     // of the last try
 }
+
+func newPulse() pulse { return pulse{trying: make(chan struct{}, 1)} }
 
 // Replicas returns how many replicas share the database, this one included, or zero while the others may not know of
 // this one yet. A store that was opened without [Options.Replica] always returns zero.
@@ -57,19 +59,37 @@ func (s *Store) Ready(ctx context.Context) error {
 		_, err := s.pool.Exec(ctx, sqlFlush)
 		return s.told(ctx, err)
 	}
-	s.pulse.mu.Lock()
-	tried, err := s.pulse.n > 0, s.pulse.err
-	s.pulse.mu.Unlock()
-	if tried && err == nil {
+	if s.pulse.fine() {
 		return nil
 	}
-	return s.told(ctx, s.beat(ctx))
+	return s.told(ctx, s.try(ctx, s.pulse.fine))
+}
+
+// fine reports whether the last try succeeded.
+func (p *pulse) fine() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.n > 0 && p.err == nil
+}
+
+// try is a beat when it is its turn, unless it is not needed any more then.
+func (s *Store) try(ctx context.Context, needless func() bool) error {
+	select {
+	case s.pulse.trying <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.pulse.trying }()
+	if needless() {
+		return nil
+	}
+	return s.beat(ctx)
 }
 
 // beats says that this replica is there until ctx ends, and then that it is not any more.
 func (s *Store) beats(ctx context.Context) {
 	for {
-		err := s.beat(ctx)
+		err := s.try(ctx, func() bool { return false })
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("the database takes no commits", "err", err)
 		}
@@ -86,8 +106,6 @@ func (s *Store) beats(ctx context.Context) {
 
 // beat is one durable commit, and so shows that there can be others.
 func (s *Store) beat(ctx context.Context) error {
-	s.pulse.trying.Lock()
-	defer s.pulse.trying.Unlock()
 	limited, cancel := context.WithTimeout(ctx, beatLimit)
 	defer cancel()
 	n := 0

@@ -49,6 +49,8 @@ type tx struct {
 	settles int  // in it
 	now     time.Time
 	wakes   map[store.Direction]int // how many lanes of a direction there are to claim afterwards
+
+	resealed bool // something was, with the first key
 }
 
 // do queues a statement whose answer does not matter.
@@ -100,7 +102,10 @@ func (s *Store) transact(ctx context.Context, work func(context.Context, *tx) er
 		}
 		if sent && k == lost {
 			var committed bool
-			if committed, err = s.resolve(ctx, token, err); err != nil || committed {
+			if committed, err = s.resolve(ctx, token, err); committed {
+				s.hub.wakeAll() // for what it brought
+			}
+			if err != nil || committed {
 				return err
 			}
 			err = &databaseError{errors.New("the connection was lost before the commit"), true}
