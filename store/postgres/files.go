@@ -228,11 +228,8 @@ func (s *Store) resealFile(ctx context.Context, t *tx, after string) (id string,
 	if err := t.send(ctx); err != nil || id == "" {
 		return "", err
 	}
-	anew, is, err := s.reseal(store.FileName(id), head)
-	if err != nil {
-		return "", fmt.Errorf("rekey: %w", err)
-	}
-	if is {
+	if anew, is := s.reseal(store.FileName(id), head); is {
+		t.resealed = true
 		t.do(sqlResealFile, id, head, anew)
 	}
 	for next := 0; next >= 0; {
@@ -255,11 +252,8 @@ func (s *Store) resealParts(ctx context.Context, t *tx, id string, mark store.Fi
 			if err := rows.Scan(&n, &sealed); err != nil {
 				return err
 			}
-			anew, is, err := s.reseal(store.FilePartName(mark, n), sealed)
-			if err != nil {
-				return fmt.Errorf("rekey: %w", err)
-			}
-			if is {
+			if anew, is := s.reseal(store.FilePartName(mark, n), sealed); is {
+				t.resealed = true
 				writes = append(writes, func() { t.do(sqlResealPart, id, [16]byte(mark), n, anew) })
 			}
 			next = n + 1

@@ -31,9 +31,9 @@ FROM deliveries WHERE no = $4 AND direction = $5 AND place = $6`
 FROM letters WHERE id > $1 AND ($2 = '' OR conversation = $2) AND ($3 = '' OR reason = $3)
 AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5) ORDER BY id LIMIT $6`
 	sqlLetterOf   = `SELECT conversation FROM letters WHERE id = $1 AND direction <> ''`
-	sqlLockLetter = `SELECT direction FROM letters WHERE id = $1 FOR UPDATE`
+	sqlLockLetter = `SELECT direction, delivery, body FROM letters WHERE id = $1 FOR UPDATE`
 	sqlRetry      = `INSERT INTO deliveries (no, direction, place, id, kind, session, accepted, body)
-SELECT $2, direction, $3, delivery, kind, session, $4, body FROM letters WHERE id = $1`
+SELECT $2, direction, $3, delivery, kind, session, $4, $5 FROM letters WHERE id = $1`
 	sqlPlaced  = `UPDATE conversations SET placed = $2 WHERE id = $1`
 	sqlDiscard = `DELETE FROM letters WHERE id = $1`
 )
@@ -100,13 +100,14 @@ func (s *Store) Retry(ctx context.Context, letter string) error {
 	if err != nil {
 		return err
 	}
-	var direction string
+	var direction, delivery string
+	var body []byte
 	return s.do(ctx, &call{
 		conversation: id,
 		reads: func(t *tx) {
 			direction = ""
 			t.ask(sqlLockLetter, letter).Query(func(rows pgx.Rows) error {
-				_, err := pgx.ForEachRow(rows, []any{&direction}, func() error { return nil })
+				_, err := pgx.ForEachRow(rows, []any{&direction, &delivery, &body}, func() error { return nil })
 				return err
 			})
 		},
@@ -116,7 +117,12 @@ func (s *Store) Retry(ctx context.Context, letter string) error {
 			}
 			t.changed = true
 			c.placed++
-			t.do(sqlRetry, letter, c.no, c.placed, t.now)
+			// Sealed with the first key like all that is written: a Rekey under way may have passed the deliveries already,
+			// and would then take the older key away.
+			if anew, is := s.reseal(store.DeliveryName(c.rec.ID, delivery), body); is {
+				body = anew
+			}
+			t.do(sqlRetry, letter, c.no, c.placed, t.now, body)
 			t.do(sqlPlaced, c.rec.ID, c.placed)
 			t.do(sqlDiscard, letter)
 			refreshLanes(t, c, map[store.Direction]bool{store.Direction(direction): true})

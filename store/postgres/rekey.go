@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -12,9 +11,15 @@ import (
 
 // rekeying remembers how far a round over everything sealed has come.
 type rekeying struct {
-	mu    sync.Mutex
+	mu sync.Mutex
+	round
+}
+
+// A round goes over everything sealed once.
+type round struct {
 	part  int
 	after string
+	found bool // something that an older key had sealed
 }
 
 const (
@@ -30,32 +35,22 @@ WHERE c.id > $1 AND c.id <= $2 AND substring(l.data FROM 2 FOR 4) <> $3`
 	sqlResealDelivery     = `UPDATE deliveries SET body = $5 WHERE no = $1 AND direction = $2 AND place = $3 AND body = $4`
 	sqlResealLine         = `UPDATE lines SET data = $4 WHERE no = $1 AND n = $2 AND data = $3`
 	sqlResealLetter       = `UPDATE letters SET body = $3 WHERE id = $1 AND body = $2`
-
-	sqlLeftOver = `SELECT EXISTS (SELECT FROM conversations WHERE substring(data FROM 2 FOR 4) <> $1)
-OR EXISTS (SELECT FROM deliveries WHERE substring(body FROM 2 FOR 4) <> $1)
-OR EXISTS (SELECT FROM lines WHERE substring(data FROM 2 FOR 4) <> $1)
-OR EXISTS (SELECT FROM letters WHERE substring(body FROM 2 FOR 4) <> $1)
-OR EXISTS (SELECT FROM files WHERE substring(head FROM 2 FOR 4) <> $1)
-OR EXISTS (SELECT FROM file_parts WHERE substring(data FROM 2 FOR 4) <> $1)`
 )
 
 // rekeySlice is how many rows are looked at in one call.
 const rekeySlice = 200
 
-// Rekey implements store.Store. All replicas have to seal with the first key already: what another one has
-// sealed with an older key meanwhile is found at the end of a round, and makes another one.
+// Rekey implements store.Store. All replicas have to seal with the first key already. What moved past a round while that was
+// under way is found by another one, until one finds nothing.
 func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
 	if err := s.usable(ctx); err != nil {
 		return false, err
 	}
 	s.rekey.mu.Lock()
 	defer s.rekey.mu.Unlock()
-	var next struct {
-		part  int
-		after string
-	}
+	var next round
 	err = s.transact(ctx, func(ctx context.Context, t *tx) (err error) {
-		next.part, next.after = s.rekey.part, s.rekey.after
+		next = s.rekey.round
 		var last string
 		switch next.part {
 		case 0:
@@ -65,11 +60,13 @@ func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
 		case 2:
 			last, err = s.resealFile(ctx, t, next.after)
 		default:
-			next.part = 0
-			more, err = s.dropOldKeys(ctx, t)
-			return err
+			if more = next.found; !more {
+				s.dropOldKeys(t)
+			}
+			next = round{}
+			return nil
 		}
-		more = true
+		more, next.found = true, next.found || t.resealed
 		if next.after = last; last == "" {
 			next.part++
 		}
@@ -78,20 +75,22 @@ func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s.rekey.part, s.rekey.after = next.part, next.after
+	s.rekey.round = next
 	return more, nil
 }
 
-// reseal returns the value sealed with the first key, and whether it was not already.
-func (s *Store) reseal(name string, sealed []byte) ([]byte, bool, error) {
+// reseal returns the value sealed with the first key, and whether it was not already. One that does not open is left as it is.
+func (s *Store) reseal(name string, sealed []byte) ([]byte, bool) {
 	if id, ok := store.SealedBy(sealed); ok && id == s.keys.First() {
-		return nil, false, nil
+		return nil, false
 	}
 	plain, err := s.keys.Open(name, sealed)
 	if err != nil {
-		return nil, false, err
+		// All keys are there, so it is damaged, and keeping the old key would not help.
+		s.log.Warn("a damaged value was left as it is", "err", err)
+		return nil, false
 	}
-	return s.keys.Seal(name, plain), true, nil
+	return s.keys.Seal(name, plain), true
 }
 
 // resealConversations queues a slice of the conversations with their deliveries and lines. It returns the last
@@ -99,15 +98,10 @@ func (s *Store) reseal(name string, sealed []byte) ([]byte, bool, error) {
 func (s *Store) resealConversations(ctx context.Context, t *tx, after string) (last string, err error) {
 	t.changed = true
 	var writes []func()
-	change := func(name string, sealed []byte, write func(sealed []byte)) error {
-		anew, is, err := s.reseal(name, sealed)
-		if err != nil {
-			return fmt.Errorf("rekey: %w", err)
-		}
-		if is {
+	change := func(name string, sealed []byte, write func(sealed []byte)) {
+		if anew, is := s.reseal(name, sealed); is {
 			writes = append(writes, func() { write(anew) })
 		}
-		return nil
 	}
 	t.ask(sqlSealedConversations, after, rekeySlice).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
@@ -118,7 +112,7 @@ func (s *Store) resealConversations(ctx context.Context, t *tx, after string) (l
 				return err
 			}
 			last = id
-			err := change(store.RecordName(id), sealed, func(anew []byte) { t.do(sqlResealConversation, id, sealed, anew) })
+			change(store.RecordName(id), sealed, func(anew []byte) { t.do(sqlResealConversation, id, sealed, anew) })
 			if err != nil {
 				return err
 			}
@@ -137,11 +131,8 @@ func (s *Store) resealConversations(ctx context.Context, t *tx, after string) (l
 			if err := rows.Scan(&no, &direction, &place, &conversation, &id, &sealed); err != nil {
 				return err
 			}
-			err := change(store.DeliveryName(conversation, id), sealed,
+			change(store.DeliveryName(conversation, id), sealed,
 				func(anew []byte) { t.do(sqlResealDelivery, no, direction, place, sealed, anew) })
-			if err != nil {
-				return err
-			}
 		}
 		return rows.Err()
 	})
@@ -153,15 +144,13 @@ func (s *Store) resealConversations(ctx context.Context, t *tx, after string) (l
 			if err := rows.Scan(&no, &n, &conversation, &sealed); err != nil {
 				return err
 			}
-			err := change(store.LineName(conversation, uint64(n)), sealed,
+			change(store.LineName(conversation, uint64(n)), sealed,
 				func(anew []byte) { t.do(sqlResealLine, no, n, sealed, anew) })
-			if err != nil {
-				return err
-			}
 		}
 		return rows.Err()
 	})
 	err = t.send(ctx)
+	t.resealed = len(writes) > 0
 	for _, write := range writes {
 		write()
 	}
@@ -180,32 +169,23 @@ func (s *Store) resealLetters(ctx context.Context, t *tx, after string) (last st
 				return err
 			}
 			last = id
-			anew, is, err := s.reseal(store.DeliveryName(conversation, delivery), sealed)
-			if err != nil {
-				return fmt.Errorf("rekey: %w", err)
-			}
-			if is {
+			if anew, is := s.reseal(store.DeliveryName(conversation, delivery), sealed); is {
 				writes = append(writes, func() { t.do(sqlResealLetter, id, sealed, anew) })
 			}
 		}
 		return rows.Err()
 	})
 	err = t.send(ctx)
+	t.resealed = len(writes) > 0
 	for _, write := range writes {
 		write()
 	}
 	return last, err
 }
 
-// dropOldKeys queues that only the first key is needed from now on, unless something is left over.
-func (s *Store) dropOldKeys(ctx context.Context, t *tx) (left bool, err error) {
-	first := s.keys.First()
-	t.ask(sqlLeftOver, first[:]).QueryRow(func(row pgx.Row) error { return row.Scan(&left) })
-	if err := t.send(ctx); err != nil || left {
-		return left, err
-	}
+// dropOldKeys queues that only the first key is needed from now on.
+func (s *Store) dropOldKeys(t *tx) {
 	t.changed = true
 	t.do(sqlSetMeta, metaMask, s.keys.Seal(store.MaskName(), s.maskKey))
-	t.do(sqlDelMeta, metaCheck+first.String())
-	return false, nil
+	t.do(sqlDelMeta, metaCheck+s.keys.First().String())
 }
