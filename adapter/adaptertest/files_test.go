@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -148,9 +150,19 @@ func TestPaste(t *testing.T) {
 	remove()
 }
 
+// pictureOf is a picture of that many pixels, as PNG.
+func pictureOf(t *testing.T, width, height int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, width, height))); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func TestPictures(t *testing.T) {
 	t.Parallel()
-	png := bytes.Repeat([]byte("x"), 10)
+	good, wide := pictureOf(t, 10, 10), pictureOf(t, 1025, 1)
 	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			t.Errorf("a token was sent for %s", r.URL.Path)
@@ -158,9 +170,13 @@ func TestPictures(t *testing.T) {
 		w.Header().Set("Content-Type", "image/png")
 		switch r.URL.Path {
 		case "/ok":
-			_, _ = w.Write(png)
+			_, _ = w.Write(good)
 		case "/large":
-			_, _ = w.Write(make([]byte, 1<<20+1))
+			_, _ = w.Write(append(bytes.Clone(good), make([]byte, 1<<20)...))
+		case "/wide":
+			_, _ = w.Write(wide)
+		case "/page":
+			_, _ = io.WriteString(w, "<html>")
 		case "/svg":
 			w.Header().Set("Content-Type", "image/svg+xml")
 		case "/moved":
@@ -176,12 +192,14 @@ func TestPictures(t *testing.T) {
 	for n, tt := range []struct{ attachment, problem string }{
 		{`{"contentType":"image/png","contentUrl":"` + host.URL + `/ok"}`, ""},
 		{`{"contentType":"application/vnd.microsoft.card.adaptive","content":{"type":"AdaptiveCard","version":"1.5","body":[{"type":"ColumnSet","columns":[{"items":[{"type":"Image","url":"` + host.URL + `/ok"}]}]}]}}`, ""},
-		{`{"contentType":"image/png","contentUrl":"data:image/png;base64,` + base64.StdEncoding.EncodeToString(png) + `"}`, ""},
+		{`{"contentType":"image/png","contentUrl":"data:image/png;base64,` + base64.StdEncoding.EncodeToString(good) + `"}`, ""},
 		{`{"contentType":"image/png","contentUrl":"data:image/png,x"}`, "no base64"},
 		{`{"contentType":"image/png","contentUrl":"` + host.URL + `/gone"}`, "the answer is not 200"},
 		{`{"contentType":"image/png","contentUrl":"` + host.URL + `/moved"}`, "the answer is not 200"},
 		{`{"contentType":"image/png","contentUrl":"` + host.URL + `/svg"}`, "neither PNG, JPEG nor GIF"},
 		{`{"contentType":"image/png","contentUrl":"` + host.URL + `/large"}`, "larger than 1 MiB"},
+		{`{"contentType":"image/png","contentUrl":"` + host.URL + `/wide"}`, "wider or higher than 1024 pixels"},
+		{`{"contentType":"image/png","contentUrl":"` + host.URL + `/page"}`, "no picture"},
 		{`{"contentType":"image/png","contentUrl":"http://127.0.0.1:0/"}`, "no answer"},
 	} {
 		id := k.send(v, `{"type":"message","attachments":[`+tt.attachment+`]}`).id()
@@ -189,12 +207,12 @@ func TestPictures(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := v.Pictures()[n]
-		if p.MessageID != id || p.Problem != tt.problem || tt.problem == "" && !bytes.Equal(p.Data, png) {
+		if p.MessageID != id || p.Problem != tt.problem || tt.problem == "" && !bytes.Equal(p.Data, good) {
 			t.Errorf("%s: %+v", tt.attachment, p)
 		}
 	}
 	k.send(v, `{"type":"message","attachments":[{"contentType":"image/png","contentUrl":"https://elsewhere.example/a.png"}]}`)
-	if n := len(v.Pictures()); n != 9 {
+	if n := len(v.Pictures()); n != 11 {
 		t.Errorf("%d pictures, want none of another host", n)
 	}
 }

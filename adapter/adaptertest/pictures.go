@@ -1,9 +1,14 @@
 package adaptertest
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"image"
+	_ "image/gif" // these are what Teams shows
+	_ "image/jpeg"
+	_ "image/png"
 	"io"
 	"mime"
 	"net/http"
@@ -15,6 +20,7 @@ import (
 
 const (
 	maxPicture     = 1 << 20 // bytes that Teams shows at most
+	maxSide        = 1024    // and pixels, either way
 	pictureTimeout = 10 * time.Second
 )
 
@@ -145,6 +151,7 @@ func (p *Picture) readData(s string) {
 // judge says why Teams does not show what it got.
 func (p *Picture) judge() {
 	kind, _, _ := mime.ParseMediaType(p.ContentType)
+	size, _, err := image.DecodeConfig(bytes.NewReader(p.Data))
 	switch {
 	case p.Status != http.StatusOK:
 		p.Problem = "the answer is not 200"
@@ -152,5 +159,9 @@ func (p *Picture) judge() {
 		p.Problem = "neither PNG, JPEG nor GIF"
 	case len(p.Data) > maxPicture:
 		p.Problem = "larger than 1 MiB"
+	case err != nil:
+		p.Problem = "no picture"
+	case size.Width > maxSide || size.Height > maxSide:
+		p.Problem = "wider or higher than 1024 pixels"
 	}
 }

@@ -208,3 +208,20 @@ func TestSpecDialect(t *testing.T) {
 		}
 	})
 }
+
+func TestVariablesAreThoseOfTheLastRequest(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, snowtest.Options{})
+	id := s.live()
+	s.bot(say("9", "hello", object{"clientVariables": nil}))
+	if _, err := s.line(id, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Say(t.Context(), id, "hi"); err != nil {
+		t.Fatal(err)
+	}
+	posts := s.seen()
+	if v, ok := posts[len(posts)-1].object["clientVariables"]; ok {
+		t.Errorf("clientVariables = %v, which the last request did not send", v)
+	}
+}

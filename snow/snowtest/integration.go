@@ -154,9 +154,7 @@ func (i *Instance) remember(conv *conversation, c *call) {
 	if len(c.message) > 0 {
 		conv.message = c.message
 	}
-	if c.variables != nil {
-		conv.variables = c.variables
-	}
+	conv.variables = c.variables // those of the last request alone
 	if c.context != nil {
 		conv.context = c.context
 	}
