@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color/palette"
+	"image/gif"
 	"image/png"
 	"slices"
 	"strings"
@@ -343,8 +345,24 @@ func picture(t *testing.T, side int) []byte {
 	return b.Bytes()
 }
 
+// images is a GIF of so many pictures.
+func images(t *testing.T, n int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	var all gif.GIF
+	for range n {
+		all.Image = append(all.Image, image.NewPaletted(image.Rect(0, 0, 8, 8), palette.Plan9))
+		all.Delay = append(all.Delay, 10)
+	}
+	if err := gif.EncodeAll(&b, &all); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func TestAFileOfTheAgentIsShown(t *testing.T) {
 	small, large := picture(t, 8), picture(t, 2000)
+	still, moving := images(t, 1), images(t, 2)
 	for _, tt := range []struct {
 		name string
 		item snow.Item
@@ -354,6 +372,8 @@ func TestAFileOfTheAgentIsShown(t *testing.T) {
 	}{
 		{"a picture as such", snow.Item{Kind: snow.KindImage, Text: "the router"}, store.File{Name: "r.png", ContentType: "image/png", Data: small}, nil, "LINK"},
 		{"a picture that Teams does not show as a link", snow.Item{Kind: snow.KindImage}, store.File{Name: "large.png", ContentType: "image/png", Data: large}, nil, `[large\.png](LINK)`},
+		{"a GIF as such", snow.Item{Kind: snow.KindImage}, store.File{Name: "one.gif", ContentType: "image/gif", Data: still}, nil, "LINK"},
+		{"a GIF that moves as a link", snow.Item{Kind: snow.KindImage}, store.File{Name: "two.gif", ContentType: "image/gif", Data: moving}, nil, `[two\.gif](LINK)`},
 		{"a file with its name", snow.Item{Kind: snow.KindText, Text: "/api/now/v1/cs/media/1"}, store.File{Name: "a_b.pdf", ContentType: "application/pdf"}, nil, `[a\_b\.pdf](LINK)`},
 		{"and what the agent calls it", snow.Item{Kind: snow.KindLink, Text: "The guide"}, store.File{Name: "guide.pdf", ContentType: "application/pdf"}, nil, `The guide: [guide\.pdf](LINK)`},
 		{"its address where it is gone", snow.Item{Kind: snow.KindLink, Text: "The guide"}, store.File{}, snow.ErrMediaGone, `[The guide](https://example.service-now.com/1)`},

@@ -110,7 +110,7 @@ func (b *Bot) withMedia(ctx context.Context, c *claim, e *sentEvent) (*adapter.A
 	return e.body.Activity, nil
 }
 
-// What Teams shows of a picture: PNG, JPEG or GIF, of at most this many bytes, and this many pixels either way.
+// What Teams shows of a picture: PNG, JPEG or GIF that stands still, of at most this many bytes, and this many pixels either way.
 const (
 	pictureBytes = 1 << 20
 	pictureSide  = 1024
@@ -119,7 +119,8 @@ const (
 // mediaActivity shows a picture as such if Teams does, and links to every other file.
 func mediaActivity(m *media, f store.File, link string) *adapter.Activity {
 	if len(f.Data) <= pictureBytes {
-		if c, format, err := image.DecodeConfig(bytes.NewReader(f.Data)); err == nil && c.Width <= pictureSide && c.Height <= pictureSide {
+		if c, format, err := image.DecodeConfig(bytes.NewReader(f.Data)); err == nil && c.Width <= pictureSide && c.Height <= pictureSide &&
+			(format != "gif" || !moves(f.Data)) {
 			return &adapter.Activity{
 				Type: adapter.TypeMessage, Summary: cut(firstOf(m.Label, f.Name), 200),
 				Attachments: []adapter.Attachment{{ContentType: "image/" + format, ContentURL: link, Name: f.Name}},
@@ -131,4 +132,38 @@ func mediaActivity(m *media, f store.File, link string) *adapter.Activity {
 		text = escapeMarkdown(m.Label) + ": " + text
 	}
 	return markdown(text)[0]
+}
+
+// moves reports whether a GIF has more than one image, which Teams does not show. It looks at the blocks of the file only: what is in
+// them may be of any size.
+func moves(gif []byte) bool {
+	const header, extension, descriptor = 13, 0x21, 0x2c
+	colours := func(flags byte) int {
+		if flags&0x80 == 0 {
+			return 0
+		}
+		return 3 << (flags&7 + 1)
+	}
+	if len(gif) < header {
+		return false
+	}
+	at, images := header+colours(gif[10]), 0
+	for at+9 < len(gif) {
+		switch gif[at] {
+		case extension:
+			at += 2
+		case descriptor:
+			if images++; images > 1 {
+				return true
+			}
+			at += 11 + colours(gif[at+9]) // the size of its codes included
+		default: // the end
+			return false
+		}
+		for at < len(gif) && gif[at] != 0 {
+			at += 1 + int(gif[at])
+		}
+		at++
+	}
+	return false
 }
