@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -46,6 +47,8 @@ type config struct {
 	Database struct {
 		Migrate *bool `yaml:"migrate"` // serve brings the schema up to date by itself; true
 	} `yaml:"database"`
+	// Hosts are further hosts of the Bot Connector, each with those below it, which get the bot's token.
+	Hosts []string `yaml:"hosts"`
 	// Joined and Closed are parts of what your instance says when an agent has joined or closed a chat; the English ones it comes with.
 	Joined []string `yaml:"joined"`
 	Closed []string `yaml:"closed"`
@@ -84,12 +87,25 @@ func readConfig(path string) (config, error) {
 		return c, fmt.Errorf("SNOWBOT_CONFIG: %w", err)
 	}
 	if c, err = parseConfig(raw); err == nil {
-		err = c.rules(&settings{}).Check()
+		err = errors.Join(c.checkHosts(), c.rules(&settings{}).Check())
 	}
 	if err != nil {
 		return c, fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// hostName is a name of several parts, the last of which is no number.
+var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*$`)
+
+// checkHosts refuses what is no name of a host, and one below which anybody can have a name: they would get the bot's token.
+func (c config) checkHosts() error {
+	for _, h := range c.Hosts {
+		if !hostName.MatchString(h) || h == "trafficmanager.net" {
+			return fmt.Errorf("hosts: %.100q is not the name of a host of the Bot Connector", h)
+		}
+	}
+	return nil
 }
 
 func parseConfig(raw []byte) (config, error) {

@@ -42,7 +42,7 @@ func newService(ctx context.Context, s *settings, conf config, log *slog.Logger)
 			sv.close()
 		}
 	}()
-	hosts := adapter.HostPolicy{}
+	hosts := adapter.HostPolicy{Extra: conf.Hosts}
 	connector, err := sv.connectTeams(s, &hosts)
 	if err != nil {
 		return nil, err
