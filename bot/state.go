@@ -143,6 +143,8 @@ type ended struct {
 	Live string `json:"live,omitempty"`
 	// Ending reports that no other conversation may hold that name yet.
 	Ending bool `json:"ending,omitempty"`
+	// Again is how often ServiceNow was told once more, because it went on.
+	Again int `json:"again,omitempty"`
 }
 
 // lateFor is how long events of an ended session are known as such.

@@ -77,8 +77,14 @@ func (e *postEvent) closes() bool {
 // would take them and show them to nobody.
 func (e *postEvent) late(c *change) {
 	c.count("late", "")
-	if p := c.state.past(e.session); p != nil && e.over(c.rules) {
+	switch p := c.state.past(e.session); {
+	case p == nil:
+	case e.over(c.rules):
 		p.ByEmployee = false
+	case c.state.Session == nil && p.Live != "" && p.Again < againMost && e.goesOnAfterAll():
+		p.Again++
+		c.count("ended again", "")
+		c.send(store.ToServiceNow, kindEnd, e.session, body{})
 	}
 	e.report(c)
 }
@@ -87,6 +93,17 @@ func (e *postEvent) late(c *change) {
 func (e *postEvent) ends() bool {
 	return e.closes() || e.post.Status == snow.StatusFail ||
 		slices.ContainsFunc(e.post.Items, func(it snow.Item) bool { return it.Kind == snow.KindEnded })
+}
+
+// againMost is how often ServiceNow is told once more of an end, while it goes on as if it had not heard of it. A request for an agent
+// that was slow on its way may take effect after the end; and what was posted before the end may come after it.
+const againMost = 3
+
+// goesOnAfterAll reports whether the post says that somebody waits for an agent, or that one is there.
+func (e *postEvent) goesOnAfterAll() bool {
+	return e.takesOver() || e.post.Status == snow.StatusWaiting || slices.ContainsFunc(e.post.Items, func(it snow.Item) bool {
+		return it.Kind == snow.KindWait || it.Kind == snow.KindJoined || it.FromAgent
+	})
 }
 
 // over reports whether anything in the post says that the chat is over.

@@ -115,3 +115,61 @@ func TestAQuestionThatComesWithTheEndHasNoButtons(t *testing.T) {
 		})
 	}
 }
+
+// A request for an agent may take effect after the end that followed it: an agent would sit before a chat that nobody is in.
+func TestAChatThatBeginsAfterItsEndIsEndedAgain(t *testing.T) {
+	t.Parallel()
+	sent := func(w *world, id string) {
+		w.do(&sentEvent{to: store.ToServiceNow, delivery: store.Delivery{Kind: kindEnd, Session: id}})
+	}
+	cancelled := func(w *world) string {
+		w.do(words("agent", IntentAgent))
+		id := w.state().Session.ID
+		w.do(words("cancel", IntentNone))
+		sent(w, id)
+		return id
+	}
+	queue, agent := snow.Item{Kind: snow.KindWait}, snow.Item{Kind: snow.KindText, Text: "hello?", FromAgent: true}
+	joined, text := snow.Item{Kind: snow.KindJoined}, snow.Item{Kind: snow.KindText, Text: "The conversation has ended."}
+	for _, tt := range []struct {
+		name  string
+		setUp func(w *world) string
+		post  snow.Event
+		want  bool
+	}{
+		{"it is put into the queue", cancelled, snow.Event{Items: []snow.Item{queue}}, true},
+		{"in a status alone", cancelled, snow.Event{Status: snow.StatusWaiting}, true},
+		{"an agent joins", cancelled, snow.Event{Items: []snow.Item{joined}}, true},
+		{"an agent writes", cancelled, snow.Event{Items: []snow.Item{agent}}, true},
+		{"ServiceNow takes leave", cancelled, snow.Event{Items: []snow.Item{text}}, false},
+		{"ServiceNow says that it is over", cancelled, snow.Event{Items: []snow.Item{agent}, Completed: true}, false},
+		{"the next session is on, and has its own end", func(w *world) string {
+			id := cancelled(w)
+			w.do(words("agent", IntentAgent))
+			return id
+		}, snow.Event{Items: []snow.Item{agent}}, false},
+		{"the agent ended it, and writes late", func(w *world) string {
+			id := w.connect()
+			w.do(&postEvent{session: id, post: &snow.Event{Completed: true}})
+			return id
+		}, snow.Event{Items: []snow.Item{agent}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := tt.setUp(w)
+			ends := 0
+			for range 10 {
+				for _, o := range w.do(&postEvent{session: id, post: &tt.post}) {
+					if o.Direction == store.ToServiceNow && o.Kind == kindEnd {
+						ends++
+						sent(w, id)
+					}
+				}
+			}
+			if ends > 0 != tt.want || ends > againMost {
+				t.Errorf("it was ended again %d times, want %t, and %d times at most", ends, tt.want, againMost)
+			}
+		})
+	}
+}
