@@ -229,7 +229,7 @@ func (c *change) end(e ending) {
 	c.send(store.ToTeams, kindCard, s.ID, body{Activity: endedCard(c.texts(), e.reason), Version: s.Card.Version})
 	c.state.Past = append(c.state.Past, ended{
 		ID: s.ID, Ended: c.now, Card: s.Card, Person: s.Person, UserID: s.UserID, Email: s.Email,
-		ByEmployee: e.tell && !e.theirs, Joined: joined, Untold: untold, Live: live, Ending: e.tell,
+		ByEmployee: e.tell && !e.theirs && s.Closed.IsZero(), Joined: joined, Untold: untold, Live: live, Ending: e.tell,
 	})
 	c.noteFormer()
 	c.state.Session = nil

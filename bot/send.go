@@ -107,7 +107,7 @@ func (b *Bot) toServiceNow(ctx context.Context, c *claim, e *sentEvent, call *ca
 		}
 		return b.requestAgent(ctx, conversation, s, chat, request, e, call)
 	case kindWords, kindFile, kindRemark:
-		if p := s.past(id); !s.live(id) && (p == nil || !p.ByEmployee) && !slices.Contains(s.Forced, e.delivery.ID) || overtaken {
+		if overtaken || s.over(&e.delivery) {
 			return errOver
 		}
 		if e.delivery.Kind == kindFile {
@@ -133,6 +133,19 @@ func (b *Bot) toServiceNow(ctx context.Context, c *claim, e *sentEvent, call *ca
 		return b.ticket(ctx, conversation, s, id, e, call)
 	default:
 		return errBroken
+	}
+}
+
+// over reports whether words would reach nobody, because their session is over, or its agent has closed it after they were said. Those
+// said before the employee ended it are still for the agent.
+func (s *state) over(d *store.Delivery) bool {
+	switch p := s.past(d.Session); {
+	case s.live(d.Session):
+		return !s.Session.Closed.IsZero() && !d.Accepted.After(s.Session.Closed)
+	case slices.Contains(s.Forced, d.ID):
+		return false
+	default:
+		return p == nil || !p.ByEmployee
 	}
 }
 

@@ -96,6 +96,8 @@ type session struct {
 	Nobody time.Time `json:"nobody,omitzero"`
 	// Closing is when ServiceNow last said something after a sentence that an agent has closed the chat; see [Rules.Closed].
 	Closing time.Time `json:"closing,omitzero"`
+	// Closed is when that sentence came. What was accepted before, and waits, would be taken by ServiceNow's own bot.
+	Closed time.Time `json:"closed,omitzero"`
 	// Broken is the agent's message of which a part was given up: it is not ticked.
 	Broken string `json:"broken,omitempty"`
 	// Unnamed reports that messages of the agent come without an id, so that one that is read back cannot be told from one

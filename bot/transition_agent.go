@@ -180,7 +180,7 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 			c.join(e.agent(c))
 		}
 		if s.Phase == connected && says(it.Text, c.rules.Closed) {
-			s.Closing = c.now
+			s.Closing, s.Closed = c.now, c.now
 		}
 		if s.Phase == connected || s.System != fingerprint(it.Text) {
 			s.System = fingerprint(it.Text)
@@ -196,7 +196,7 @@ func (c *change) item(it snow.Item, e *postEvent) (over bool) {
 		}
 		if it.FromAgent || it.Agent.Name != "" {
 			c.join(it.Agent.ID, it.Agent.Name)
-			s.Closing, s.Asked = time.Time{}, false // whatever was said: the agent is there
+			s.Closing, s.Closed, s.Asked = time.Time{}, time.Time{}, false // whatever was said: the agent is there
 		} else if s.Phase != connected || !s.Closing.IsZero() {
 			s.Asked = s.Asked || asks(it)
 			c.nobody(it)

@@ -116,6 +116,22 @@ func TestAQuestionThatComesWithTheEndHasNoButtons(t *testing.T) {
 	}
 }
 
+func TestWordsThatWaitWhenTheAgentClosedTheChatInWordsAreGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.connect()
+	w.do(words("my last words", IntentNone))
+	d := w.lanes[store.ToServiceNow][len(w.lanes[store.ToServiceNow])-1]
+	w.do(post(id, snow.Item{ID: "c", Kind: snow.KindSystem, Text: "Sam has closed the support session."}))
+	if !w.state().over(&d) {
+		t.Error("while ServiceNow's own bot may go on, they would be taken by it")
+	}
+	w.do(words("end chat", IntentNone))
+	if !w.state().over(&d) {
+		t.Error("when the employee ends the chat too, they would be taken by it")
+	}
+}
+
 // A request for an agent may take effect after the end that followed it: an agent would sit before a chat that nobody is in.
 func TestAChatThatBeginsAfterItsEndIsEndedAgain(t *testing.T) {
 	t.Parallel()

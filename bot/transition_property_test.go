@@ -99,7 +99,7 @@ func boolInt(b bool) int {
 
 func anyEvent(t *rapid.T, w *world, sessions []string) event {
 	session := rapid.SampledFrom(sessions).Draw(t, "session")
-	switch rapid.IntRange(0, 7).Draw(t, "kind of event") {
+	switch rapid.IntRange(0, 13).Draw(t, "kind of event") {
 	case 0:
 		return words(rapid.SampledFrom([]string{"hello", "cancel", "end chat", "quit", ""}).Draw(t, "words"), IntentNone)
 	case 1:
@@ -121,7 +121,10 @@ func anyEvent(t *rapid.T, w *world, sessions []string) event {
 		}
 		for i := range rapid.IntRange(0, 3).Draw(t, "items") {
 			p.Items = append(p.Items, snow.Item{
-				ID: fmt.Sprintf("item%d-%d", w.events, i), Text: "text", FromAgent: rapid.Bool().Draw(t, "from agent"),
+				ID: fmt.Sprintf("item%d-%d", w.events, i), FromAgent: rapid.Bool().Draw(t, "from agent"),
+				Text: rapid.SampledFrom([]string{
+					"text", "Sam has entered the chat.", "Sam has closed the support session.", "No agents are available.", "",
+				}).Draw(t, "text"),
 				Kind: rapid.SampledFrom([]snow.Kind{
 					snow.KindText, snow.KindSystem, snow.KindWait, snow.KindJoined, snow.KindEnded, snow.KindTyping, snow.KindPicker,
 					snow.KindUnknown, snow.KindNothing, snow.KindImage, snow.KindInput, snow.KindLinks,
@@ -134,9 +137,33 @@ func anyEvent(t *rapid.T, w *world, sessions []string) event {
 	case 6:
 		return &failedEvent{
 			to:       rapid.SampledFrom([]store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot}).Draw(t, "to"),
-			delivery: store.Delivery{ID: "d", Session: session, Kind: rapid.SampledFrom([]string{kindAgent, kindWords, kindEnd, kindText, kindCard, kindTicket, kindTurn}).Draw(t, "delivery")},
-			why:      rapid.SampledFrom([]failure{failTooOld, failRefused, failUnclear, failBlocked, failNobody, failOver}).Draw(t, "why"),
+			delivery: store.Delivery{ID: "d", Session: session, Kind: anyKind(t)},
+			body:     anyBody(t, w),
+			why:      rapid.SampledFrom([]failure{failTooOld, failRefused, failUnclear, failBlocked, failRemoved, failNobody, failOver, failUnsettled, failFileGone}).Draw(t, "why"),
 		}
+	case 7, 8:
+		b := anyBody(t, w)
+		return &sentEvent{
+			to:       rapid.SampledFrom([]store.Direction{store.ToTeams, store.ToServiceNow, store.ToBot, store.Links}).Draw(t, "to"),
+			delivery: store.Delivery{ID: "d", Session: session, Kind: anyKind(t)}, body: b, activityID: "card", userID: "mia@example.com", ticket: "INC1",
+			replies: []*adapter.Activity{plain("an answer"), {Type: adapter.TypeEvent, Name: handoff}}, ask: words("agent", IntentAgent),
+		}
+	case 9: // an edit, or something else that is no message
+		e := words("words", IntentNone)
+		e.activity.Type = rapid.SampledFrom([]string{
+			adapter.TypeMessageUpdate, adapter.TypeMessageDelete, adapter.TypeMessageReaction, adapter.TypeConversationUpdate,
+		}).Draw(t, "type")
+		return e
+	case 10: // somebody else in a group, perhaps with a file
+		e := words(rapid.SampledFrom([]string{"hello", "cancel", "end chat", ""}).Draw(t, "words"), IntentNone)
+		e.ref.UserID, e.ref.UserName, e.live = "29:noa", "Noa", "masked too"
+		e.lost = rapid.Bool().Draw(t, "lost")
+		e.files = []adapter.FileRef{{Name: "a.pdf", URL: "https://example.com/a.pdf"}}
+		return e
+	case 11:
+		return rapid.SampledFrom([]event{outageEvent{}, outageEvent{"d"}, outageOverEvent{}}).Draw(t, "outage event")
+	case 12:
+		return erasureEvent{}
 	default:
 		action := rapid.SampledFrom([]string{"add", "remove", "add-upgrade"}).Draw(t, "action")
 		return &employeeEvent{
@@ -144,4 +171,14 @@ func anyEvent(t *rapid.T, w *world, sessions []string) event {
 			ref:      adapter.Reference{ConversationID: "chat", TenantID: "tenant", UserID: "29:mia"},
 		}
 	}
+}
+
+func anyKind(t *rapid.T) string {
+	return rapid.SampledFrom([]string{
+		kindAgent, kindWords, kindEnd, kindText, kindCard, kindTicket, kindTurn, kindFile, kindRemark, kindNotice, kindLook,
+	}).Draw(t, "delivery")
+}
+
+func anyBody(t *rapid.T, w *world) body {
+	return body{Text: "words", Owner: w.state().Owner - rapid.IntRange(0, 1).Draw(t, "owners ago"), Agent: rapid.Bool().Draw(t, "of the agent")}
 }

@@ -18,6 +18,7 @@ type world struct {
 	all    []store.Outgoing // everything that was ever sent
 	events int
 	facts  facts
+	known  map[string]bool // items that were posted; nil takes all for new
 }
 
 func newWorld(t interface{ Fatal(args ...any) }) *world {
@@ -35,8 +36,11 @@ func newWorld(t interface{ Fatal(args ...any) }) *world {
 func (w *world) do(ev event) []store.Outgoing {
 	t := &store.Turn{Record: &w.record, Now: w.now}
 	if p, ok := ev.(*postEvent); ok {
-		for range p.post.Items {
-			t.Fresh = append(t.Fresh, true)
+		for _, it := range p.post.Items {
+			t.Fresh = append(t.Fresh, !w.known[p.session+"/"+it.ID])
+			if w.known != nil {
+				w.known[p.session+"/"+it.ID] = true
+			}
 		}
 	}
 	s, err := decodeState(t.Record)
