@@ -81,7 +81,7 @@ func (e *postEvent) late(c *change) {
 	case p == nil:
 	case e.over(c.rules):
 		p.ByEmployee = false
-	case c.state.Session == nil && p.Live != "" && p.Again < againMost && e.goesOnAfterAll():
+	case c.state.Session == nil && p.Live != "" && p.Again < againMost && c.now.Sub(p.Ended) >= crossing && e.goesOnAfterAll():
 		p.Again++
 		c.count("ended again", "")
 		c.send(store.ToServiceNow, kindEnd, e.session, body{})
@@ -95,9 +95,12 @@ func (e *postEvent) ends() bool {
 		slices.ContainsFunc(e.post.Items, func(it snow.Item) bool { return it.Kind == snow.KindEnded })
 }
 
-// againMost is how often ServiceNow is told once more of an end, while it goes on as if it had not heard of it. A request for an agent
-// that was slow on its way may take effect after the end; and what was posted before the end may come after it.
-const againMost = 3
+// A request for an agent that was slow on its way may take effect after the end that followed it, and ServiceNow go on as if it had not
+// heard of that.
+const (
+	againMost = 3               // how often ServiceNow is told once more
+	crossing  = 5 * time.Second // how long after the end there may come what was posted before it
+)
 
 // goesOnAfterAll reports whether the post says that somebody waits for an agent, or that one is there.
 func (e *postEvent) goesOnAfterAll() bool {

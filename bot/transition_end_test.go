@@ -143,6 +143,7 @@ func TestAChatThatBeginsAfterItsEndIsEndedAgain(t *testing.T) {
 		id := w.state().Session.ID
 		w.do(words("cancel", IntentNone))
 		sent(w, id)
+		w.now = w.now.Add(crossing)
 		return id
 	}
 	queue, agent := snow.Item{Kind: snow.KindWait}, snow.Item{Kind: snow.KindText, Text: "hello?", FromAgent: true}
@@ -159,6 +160,11 @@ func TestAChatThatBeginsAfterItsEndIsEndedAgain(t *testing.T) {
 		{"an agent writes", cancelled, snow.Event{Items: []snow.Item{agent}}, true},
 		{"ServiceNow takes leave", cancelled, snow.Event{Items: []snow.Item{text}}, false},
 		{"ServiceNow says that it is over", cancelled, snow.Event{Items: []snow.Item{agent}, Completed: true}, false},
+		{"in time to have been posted before", func(w *world) string {
+			id := cancelled(w)
+			w.now = w.now.Add(-time.Second)
+			return id
+		}, snow.Event{Items: []snow.Item{queue}}, false},
 		{"the next session is on, and has its own end", func(w *world) string {
 			id := cancelled(w)
 			w.do(words("agent", IntentAgent))

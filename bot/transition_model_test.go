@@ -38,6 +38,13 @@ func TestBothSidesAgree(t *testing.T) {
 			m.do(timerEvent{})
 			m.quiet()
 		}
+		for m.phase == "queue" || m.phase == "live" { // the agent finds out, by doing something
+			if m.now = m.now.Add(crossing); m.state().Session != nil || m.said > 1000 {
+				break
+			}
+			m.serves()
+			m.quiet()
+		}
 		m.settled()
 	})
 }
@@ -152,21 +159,27 @@ func (m *model) post(ev snow.Event) {
 	m.air = append(m.air, &postEvent{session: m.session, post: &ev})
 }
 
+func item(k snow.Kind, text string, agent bool) snow.Event {
+	return snow.Event{Items: []snow.Item{{Kind: k, Text: text, FromAgent: agent}}}
+}
+
+// serves has an agent take the chat, or write in it.
+func (m *model) serves() {
+	switch m.phase {
+	case "queue":
+		m.phase = "live"
+		m.post(item(snow.KindJoined, "", false))
+	case "live":
+		m.post(item(snow.KindText, "hello", true))
+	}
+}
+
 // agent has somebody at the desk do something that is possible there.
 func (m *model) agent() {
-	item := func(k snow.Kind, text string, agent bool) snow.Event {
-		return snow.Event{Items: []snow.Item{{Kind: k, Text: text, FromAgent: agent}}}
-	}
 	over := snow.Event{Completed: true}
 	switch rapid.IntRange(0, 6).Draw(m.t, "agent") {
 	case 0, 1, 2:
-		switch m.phase {
-		case "queue":
-			m.phase = "live"
-			m.post(item(snow.KindJoined, "", false))
-		case "live":
-			m.post(item(snow.KindText, "hello", true))
-		}
+		m.serves()
 	case 3:
 		if m.phase == "live" || m.phase == "queue" {
 			m.phase = ""
