@@ -13,14 +13,12 @@ const (
 	TypeTyping             = "typing"
 	TypeInvoke             = "invoke"
 	TypeEvent              = "event"
-	TypeEndOfConversation  = "endOfConversation"
 )
 
 // Values of Activity.TextFormat.
 const (
 	TextPlain    = "plain"
 	TextMarkdown = "markdown" // what Teams takes when nothing is said
-	TextXML      = "xml"
 )
 
 // Values of ConversationAccount.ConversationType.
@@ -132,8 +130,5 @@ type CardAction struct {
 	Extra map[string]json.RawMessage `json:"-"`
 }
 
-// Card content types.
-const (
-	ContentTypeAdaptiveCard = "application/vnd.microsoft.card.adaptive"
-	ContentTypeHeroCard     = "application/vnd.microsoft.card.hero"
-)
+// ContentTypeAdaptiveCard is that of an attachment that is an Adaptive Card.
+const ContentTypeAdaptiveCard = "application/vnd.microsoft.card.adaptive"

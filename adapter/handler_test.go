@@ -359,15 +359,6 @@ func TestHandlerInvokeBudget(t *testing.T) {
 	})
 }
 
-func TestInvokeName(t *testing.T) {
-	t.Parallel()
-	for name, want := range map[string]string{"": adapter.InvokeCardAction, "task/fetch": adapter.InvokeTaskFetch} {
-		if got := adapter.InvokeName(&adapter.Activity{Name: name}); got != want {
-			t.Errorf("InvokeName of %q = %q, want %q", name, got, want)
-		}
-	}
-}
-
 func TestNewHandlerRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(o *adapter.HandlerOptions){
