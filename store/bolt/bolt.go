@@ -107,9 +107,10 @@ type Store struct {
 	fatal   func(error)
 	maskKey []byte
 	repeats int
-	prune   pruning  // the committer's
-	rekey   rekeying // the committer's
-	turns   uint64   // the committer's: heads so far
+	prune   pruning   // the committer's
+	rekey   rekeying  // the committer's
+	turns   uint64    // the committer's: heads so far
+	lines   lineOrder // the committer's
 
 	records recordCache
 	recent  deliveryCache

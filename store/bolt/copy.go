@@ -203,11 +203,8 @@ func (b *batch) restore(w *store.Whole) {
 	p := &plan{id: id, old: &record{}, turn: store.Turn{Record: &w.Record}}
 	p.row.no, p.row.updated = no, micros(w.Record.Updated)
 	for _, l := range w.Lines {
-		key, err := b.lines.NextSequence()
-		b.breaks(err)
 		row := line{no: no, before: p.row.lastLine, n: l.N, at: micros(l.At), sealed: b.s.keys.Seal(store.LineName(id, l.N), l.Data)}
-		b.put(b.lines, key8(key), row.row())
-		p.row.lastLine = key
+		p.row.lastLine = b.putLine(&row)
 	}
 	p.row.lines = w.Counted
 	for i := range w.Deliveries {

@@ -16,7 +16,7 @@ import (
 // format is the number of the layout of the file. A file with a higher one is refused.
 const format = 3
 
-// Keys of the meta bucket, beside keyLetters.
+// Keys of the meta bucket, beside keyLetters and keyMixed.
 const (
 	keyFormat = "format"
 	keyClean  = "clean"
@@ -48,6 +48,7 @@ func (s *Store) load(path string, copying bool) (err error) {
 		if n, _ := binary.Uvarint(b.meta.Get([]byte(keyLetters))); n > 0 {
 			s.letters = int(n)
 		}
+		s.loadLines(b)
 		for c, k := first(b.live); k != nil; k, _ = c.Next() {
 			s.live++
 		}
@@ -66,6 +67,15 @@ func (s *Store) load(path string, copying bool) (err error) {
 		}
 		return nil
 	})
+}
+
+// loadLines finds out how the lines are ordered.
+func (s *Store) loadLines(b buckets) {
+	s.lines.mixed, _ = binary.Uvarint(b.meta.Get([]byte(keyMixed)))
+	k, row := b.lines.Cursor().Last()
+	if l, err := decodeLine(row); k != nil && err == nil && parseKey8(k) > s.lines.mixed {
+		s.lines.last = l.at
+	}
 }
 
 func first(b *bbolt.Bucket) (*bbolt.Cursor, []byte) {

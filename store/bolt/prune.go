@@ -7,10 +7,11 @@ import (
 	"snowbot/store"
 )
 
-// pruning remembers how far a round over the conversations has come, so that those that are old and must
-// stay are not looked at in every slice.
+// pruning remembers how far a round over the conversations and one over the lines have come, so that those that are old
+// and must stay are not looked at in every slice.
 type pruning struct {
 	after []byte // key in the ages bucket; nil at the start of a round
+	line  uint64 // key in the lines bucket; zero at the start of a round
 }
 
 // Erase implements store.Store.
@@ -155,20 +156,47 @@ func (s *Store) Prune(ctx context.Context, l store.Limits) (bool, error) {
 	return more && err == nil, err
 }
 
-// pruneLines removes lines from the front of the bucket, and reports whether it used up the slice.
+// pruneLines looks at a slice of the lines, removes those that are old, and reports whether it used up the slice. A round
+// ends at the first line behind which none can be old.
 func (b *batch) pruneLines(before int64, slice int) bool {
 	var gone [][]byte
+	at := &b.s.prune.line
+	looked := 0
 	c := b.lines.Cursor()
-	for k, row := c.First(); k != nil && len(gone) < slice; k, row = c.Next() {
-		if l, err := decodeLine(row); err == nil && l.at >= before {
+	k, row := c.Seek(key8(*at + 1))
+	for ; k != nil && looked < slice; k, row = c.Next() {
+		l, err := decodeLine(row)
+		old := err != nil || l.at < before
+		if !old && parseKey8(k) > b.s.lines.mixed && l.at >= before+lineSlack {
+			k = nil
 			break
 		}
-		gone = append(gone, bytes.Clone(k))
+		looked++
+		*at = parseKey8(k)
+		if old {
+			gone = append(gone, bytes.Clone(k))
+		}
 	}
-	for _, k := range gone {
-		b.remove(b.lines, k)
+	if k == nil {
+		*at = 0
 	}
-	return len(gone) == slice
+	for _, key := range gone {
+		b.removeLine(key)
+	}
+	return k != nil
+}
+
+// removeLine stages the removal of a line, and of those of its conversation before it, whatever their times say: they could
+// not be found without it.
+func (b *batch) removeLine(key []byte) {
+	for row := b.lines.Get(key); row != nil; row = b.lines.Get(key) {
+		l, err := decodeLine(row)
+		b.remove(b.lines, key)
+		if err != nil || l.before >= parseKey8(key) {
+			return
+		}
+		key = key8(l.before)
+	}
 }
 
 func (b *batch) pruneLetters(before int64, slice int) (bool, error) {

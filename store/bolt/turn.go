@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -171,15 +172,40 @@ func (b *batch) addLine(p *plan, l store.Line) {
 	if l.At.IsZero() {
 		l.At = b.now
 	}
-	key, err := b.lines.NextSequence()
-	b.breaks(err)
 	p.row.lines++
 	row := line{
 		no: p.row.no, before: p.row.lastLine, n: p.row.lines, at: micros(l.At),
 		sealed: b.s.keys.Seal(store.LineName(p.id, p.row.lines), l.Data),
 	}
-	p.row.lastLine = key
-	b.put(b.lines, key8(key), row.row())
+	p.row.lastLine = b.putLine(&row)
+}
+
+// lineSlack is by how much a line may be older than one before it, in microseconds, and count as being in order: clocks are
+// set a little all the time.
+const lineSlack = int64(time.Minute / time.Microsecond)
+
+// keyMixed is where the meta bucket keeps lineOrder.mixed.
+const keyMixed = "mixed lines"
+
+// A lineOrder knows whether lines come in the order of their times, as they do unless the clock is set or they are copied
+// conversation by conversation.
+type lineOrder struct {
+	mixed uint64 // the key of the last line that is older than one before it; those behind it are in order
+	last  int64  // the time of the youngest of those
+}
+
+// putLine stages a line at the end of the bucket, and returns its key.
+func (b *batch) putLine(l *line) (key uint64) {
+	key, err := b.lines.NextSequence()
+	b.breaks(err)
+	o := &b.s.lines
+	if l.at < o.last-lineSlack {
+		o.mixed, o.last = key, l.at
+		b.put(b.meta, []byte(keyMixed), binary.AppendUvarint(nil, key))
+	}
+	o.last = max(o.last, l.at)
+	b.put(b.lines, key8(key), l.row())
+	return key
 }
 
 // differ calls gone and added for what is in one list only.

@@ -35,6 +35,18 @@ var pruneCases = []testCase{
 		same(t, "lines", w.lines(t, "c0", 9), []string(nil))
 		same(t, "lines", w.lines(t, "c1", 9), []string{"new"})
 	}},
+	{"OldLinesGoWhateverIsBeforeThem", func(t *testing.T, w *world) { // as in a copy, whose lines come by conversation
+		for i, ago := range []int{1, 5, 0, 4, 2} {
+			w.apply(t, fmt.Sprintf("c%d", i), func(turn *store.Turn) {
+				turn.Lines = []store.Line{{At: turn.Now.Add(-time.Duration(ago) * time.Hour), Data: fmt.Append(nil, ago)}}
+			})
+		}
+		w.reopen(t)
+		w.pruneAll(t, store.Limits{Lines: w.clock.now().Add(-3 * time.Hour), Slice: 2})
+		for i, want := range [][]string{{"1"}, nil, {"0"}, nil, {"2"}} {
+			same(t, "lines", w.lines(t, fmt.Sprintf("c%d", i), 9), want)
+		}
+	}},
 	{"OldDeadLettersGo", func(t *testing.T, w *world) {
 		for range 4 {
 			w.apply(t, "c1", func(turn *store.Turn) { turn.Bury = []store.DeadLetter{{}} })
