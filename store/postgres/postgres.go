@@ -112,6 +112,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	c.BeforeClose = func(conn *pgx.Conn) { // whoever found it broken, and be it the pool itself
 		if conn.IsClosed() {
 			h.severed()
+			_ = conn.PgConn().Conn().Close() // it may be silent, and would wait for a goodbye
 		}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)

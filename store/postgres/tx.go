@@ -164,7 +164,6 @@ func (s *Store) attempt(ctx context.Context, token uuid.UUID, work func(context.
 		t.do(`ROLLBACK`)
 		_ = t.send(limited) // the connection is given up if that fails
 	}
-	hangUp(limited, t.conn)
 	return sent, err
 }
 
@@ -230,17 +229,9 @@ func (s *Store) readOnce(ctx context.Context, f func(ctx context.Context, conn *
 	}
 	defer conn.Release()
 	err = f(limited, conn.Conn())
-	hangUp(limited, conn.Conn())
 	var pg *pgconn.PgError
 	if err != nil && (conn.Conn().IsClosed() || errors.As(err, &pg)) {
 		return &databaseError{err, conn.Conn().IsClosed()}
 	}
 	return err
-}
-
-// hangUp closes a connection for good that was given up because time ran out: it may be silent, and would wait for a goodbye.
-func hangUp(limited context.Context, conn *pgx.Conn) {
-	if limited.Err() != nil && conn.IsClosed() {
-		_ = conn.PgConn().Conn().Close()
-	}
 }
