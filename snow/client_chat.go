@@ -154,6 +154,18 @@ func (c *Client) Report(ctx context.Context, chat Chat, requestID string, receip
 	return c.post(ctx, opReport, chat, botRequest{RequestID: requestID, Action: actionReceipt, Message: list})
 }
 
+// SendHistory adds to the transcript that the agent sees, on instances that take it later than the first request.
+func (c *Client) SendHistory(ctx context.Context, chat Chat, requestID string, lines []HistoryLine) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	return c.post(ctx, "history", chat, botRequest{
+		RequestID: requestID,
+		Action:    actionHistory,
+		History:   botLines(lines, c.now()),
+	})
+}
+
 // post completes r, sends it, and judges the answer.
 func (c *Client) post(ctx context.Context, op string, chat Chat, r botRequest) error {
 	if chat.SessionID == "" || chat.UserID == "" {

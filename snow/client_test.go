@@ -100,6 +100,9 @@ func TestRequestBodies(t *testing.T) {
 				map[string]any{"id": "9ab1", "status": "external_error"},
 			},
 		}},
+		{"History", func(c *snow.Client) error { return c.SendHistory(t.Context(), testChat, "r-1", history) }, map[string]any{
+			"action": "SEND_HISTORY", "history": lines,
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -143,6 +146,9 @@ func TestNothingToTellIsNoCall(t *testing.T) {
 	var f fakeInstance
 	c := newFakeClient(t, &f)
 	if err := c.Report(t.Context(), testChat, "r-1", nil); err != nil {
+		t.Error(err)
+	}
+	if err := c.SendHistory(t.Context(), testChat, "r-1", nil); err != nil {
 		t.Error(err)
 	}
 	if err := c.Say(t.Context(), snow.Chat{SessionID: "s"}, hello); err == nil {

@@ -30,7 +30,7 @@ const opToken = "token"
 // An error whose Op is "token" comes from the login that a call needs. The call itself was not sent, so that
 // nothing has happened, whatever the status; Written is false.
 type Error struct {
-	Op         string // "agent", "message", "end", "typing", "report", "token", "user", "incident", "media", …
+	Op         string // "agent", "message", "end", "typing", "report", "history", "token", "user", "incident", "media", …
 	StatusCode int    // 0 when there was no answer
 	// Refused reports an answer whose JSON said "status": "failure" under a 2xx, or under any status that nobody could
 	// be found to take the chat: the instance took the request and said no.

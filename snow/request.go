@@ -18,6 +18,7 @@ const (
 	actionTyping  = "TYPING"
 	actionViewing = "VIEWING"
 	actionReceipt = "UPDATE_MESSAGES"
+	actionHistory = "SEND_HISTORY"
 )
 
 // A botRequest is the body of a call of the Bot Integration API. The order of the fields is that of the wire.
