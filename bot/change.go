@@ -160,9 +160,13 @@ func (c *change) unreachable(person string) {
 	c.count("escalations refused", "outage")
 }
 
+// nameMost is how many characters are kept of an agent's name, id, or waiting time, so that a record stays small.
+const nameMost = 200
+
 // join makes the agent the owner's voice: held words go out, and the employee is told.
 func (c *change) join(id, name string) {
 	s := c.state.Session
+	id, name = cut(id, nameMost), cut(name, nameMost)
 	if s.Phase == connected {
 		c.speaker(id, name)
 		return

@@ -246,6 +246,7 @@ func asWords(it snow.Item) snow.Item {
 // wait notes that the employee is in the queue, and how long it may take.
 func (c *change) wait(waitTime string) {
 	s := c.state.Session
+	waitTime = cut(waitTime, nameMost)
 	if s.Phase == connected { // handed on to another queue; the agent's name will change
 		return
 	}

@@ -47,7 +47,12 @@ func (e *sentEvent) apply(c *change) {
 		}
 		e.announced(c)
 	case e.delivery.Kind == kindTicket:
-		c.state.Ticket, c.state.Offer = "", ""
+		if c.state.Ticket == id {
+			c.state.Ticket = ""
+		}
+		if c.state.Offer == id {
+			c.state.Offer = ""
+		}
 		c.notice(c.texts().Say(TextTicketCreated, e.ticket))
 	case e.delivery.Kind == kindTurn:
 		e.answer(c)

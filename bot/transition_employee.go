@@ -73,7 +73,7 @@ func (e *employeeEvent) refresh(old adapter.Reference) adapter.Reference {
 	ref := e.ref
 	ref.Locale = firstOf(ref.Locale, old.Locale)
 	if spoken := e.activity.Type == adapter.TypeMessage || e.activity.Type == adapter.TypeInvoke; !spoken && old.UserID != "" {
-		ref.UserID, ref.UserAADID, ref.UserName = old.UserID, old.UserAADID, old.UserName
+		ref.UserID, ref.UserAADID, ref.UserName, ref.Locale = old.UserID, old.UserAADID, old.UserName, firstOf(old.Locale, ref.Locale)
 	}
 	return ref
 }
@@ -98,7 +98,11 @@ func (e *employeeEvent) message(c *change) {
 		c.state.Lapsed = time.Time{}
 		e.left(c) // a button holds words only
 		t := c.texts()
-		c.offer(t.Say(TextNoticeLapsed), button{Verb: verbTalk, Title: t.Say(TextButtonTalkToPerson), Text: e.text})
+		talk := button{Verb: verbTalk, Title: t.Say(TextButtonTalkToPerson)}
+		if envelopeBytes+jsonBytes(e.text) <= messageBytes { // otherwise the transcript alone has them
+			talk.Text = e.text
+		}
+		c.offer(t.Say(TextNoticeLapsed), talk)
 	case s == nil:
 		e.ask(c)
 	case s.Phase != connected && e.command != CommandNone && e.own(s):

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"snowbot/adapter"
@@ -129,5 +130,73 @@ func TestARecordIsFoundByThePeopleWhoWrote(t *testing.T) {
 	}
 	if !slices.Equal(w.record.People, []string{"mia", "noa"}) {
 		t.Errorf("people = %v, want each once", w.record.People)
+	}
+}
+
+// A record stays small, however long what ServiceNow says of an agent is.
+func TestALongNameDoesNotGrowTheRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	long := strings.Repeat("x", 100_000)
+	id := w.queued()
+	w.do(post(id, snow.Item{ID: "w2", Kind: snow.KindWait, WaitTime: long}))
+	w.do(post(id, snow.Item{ID: "1", Kind: snow.KindText, Text: "hi", FromAgent: true, Agent: snow.Agent{ID: long, Name: long}}))
+	w.do(post(id, snow.Item{ID: "2", Kind: snow.KindText, Text: "hi", FromAgent: true, Agent: snow.Agent{ID: long, Name: "y" + long}}))
+	if n := len(w.record.Data); n > 4<<10 {
+		t.Errorf("the record has %d bytes", n)
+	}
+}
+
+// A second wish during an outage has its own ticket, whatever becomes of the first.
+func TestATicketTakesNoOtherOffAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.facts.outage = true
+	w.do(words("agent", IntentAgent))
+	first := w.state().Offer
+	ask := func(session string) []store.Outgoing {
+		e := words("", IntentNone)
+		e.press = &button{Verb: verbTicket, Session: session}
+		return w.do(e)
+	}
+	ask(first)
+	w.do(words("agent", IntentAgent))
+	second := w.state().Offer
+	w.do(&sentEvent{to: store.ToServiceNow, delivery: store.Delivery{Kind: kindTicket, Session: first}, ticket: "INC1"})
+	if got := kinds(ask(second)); !slices.Contains(got, "servicenow ticket") {
+		t.Errorf("the second ticket: sent %v", got)
+	}
+}
+
+// In a group a reaction of somebody who speaks another language changes nothing.
+func TestAReactionOfSomebodyElseLeavesTheLanguage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := words("hallo", IntentNone)
+	e.ref.Locale = "de-DE"
+	w.do(e)
+	w.do(&employeeEvent{
+		activity: &adapter.Activity{Type: adapter.TypeMessageReaction},
+		ref:      adapter.Reference{ConversationID: "chat", TenantID: "tenant", UserID: "29:somebody", Locale: "fr-FR"},
+	})
+	if got := w.state().Ref.Locale; got != "de-DE" {
+		t.Errorf("the language is %q, want de-DE", got)
+	}
+}
+
+// Words that no button holds are in the transcript, which goes along.
+func TestLongWordsAfterASilenceAreAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.do(&employeeEvent{activity: &adapter.Activity{Type: adapter.TypeTyping}})
+	s := w.state()
+	s.Lapsed = w.now
+	if err := s.encode(&w.record, w.now); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range w.do(words(strings.Repeat("long ", 20_000), IntentNone)) {
+		if o.Direction == store.ToTeams && 2*len(o.Body) > messageBytes {
+			t.Errorf("the offer has %d bytes, which Teams refuses", len(o.Body))
+		}
 	}
 }
