@@ -80,6 +80,7 @@ func Example() {
 	ada := teams.AddUser(adaptertest.User{Name: "Ada", Email: "ada@example.com"})
 	chat := teams.Personal(ada)
 	must(chat.Say(ctx, ada, "My laptop is broken"))
+	must(teams.WaitText(ctx, chat, "Have you tried turning it off and on again?"))
 	must(chat.Say(ctx, ada, "I want to talk to a person"))
 	waiting := must(instance.WaitChat(ctx, func(c snowtest.Chat) bool { return c.State == snowtest.StateQueued }))
 	if err := instance.Accept(ctx, waiting.ID, "Sam Ortiz"); err != nil {
