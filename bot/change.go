@@ -58,8 +58,12 @@ func (c *change) tellLost(ev event) {
 	}()
 	switch e := ev.(type) {
 	case *employeeEvent:
-		if e.activity.Type == adapter.TypeMessage && e.text != "" {
+		correction := e.activity.Type == adapter.TypeMessageUpdate || e.activity.Type == adapter.TypeMessageDelete
+		switch {
+		case e.activity.Type == adapter.TypeMessage && e.text != "":
 			c.undelivered(c.sessionID(), e.text, failBroken)
+		case e.press != nil, correction && c.state.Session != nil: // the card is still there, and so is the message
+			c.notice(c.texts().Say(notDelivered(failBroken)))
 		}
 		if e.activity.Type == adapter.TypeMessage {
 			e.left(c)

@@ -87,6 +87,22 @@ func TestWordsThatNoTransitionTakesCanBeSentAgain(t *testing.T) {
 	}
 }
 
+func TestAPressOrAnEditThatNoTransitionTakesIsTold(t *testing.T) {
+	t.Parallel()
+	press := words("", IntentNone)
+	press.press = &button{Verb: verbChoice, Choice: "5"}
+	for _, e := range []*employeeEvent{press, edit(adapter.TypeMessageUpdate, "corrected"), edit(adapter.TypeMessageDelete, "")} {
+		w := newWorld(t)
+		w.connect()
+		turn := &store.Turn{Record: &w.record, Now: w.now}
+		c := &change{rules: &w.rules, now: w.now, seed: "seed", state: w.state(), turn: turn}
+		c.tellLost(e)
+		if got := kinds(turn.Deliver); !slices.Equal(got, []string{"teams notice"}) {
+			t.Errorf("%s: sent %v, want that it was not delivered", e.activity.Type, got)
+		}
+	}
+}
+
 func TestATimerThatFailsIsLookedAtAgainWithinAMinute(t *testing.T) {
 	t.Parallel()
 	m := newMorgue(t, &state{Ref: adapter.Reference{ConversationID: "chat", TenantID: "tenant"}, Owner: 1, Session: &session{ID: "s", Phase: connected, Live: "m"}})
