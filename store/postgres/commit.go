@@ -77,6 +77,7 @@ func (c *call) ran() { c.state.CompareAndSwap(running, staged) }
 type queue struct {
 	pace
 	calls []*call
+	swept int             // how many calls there were when it was last looked whose callers have left
 	busy  map[string]bool // conversations of the transactions under way
 }
 
@@ -88,6 +89,9 @@ func (q *queue) add(c *call) bool {
 	q.mu.Lock()
 	ok := !q.closing
 	if ok {
+		if len(q.calls) >= 2*q.swept+batchLimit { // every committer may be at something that takes long
+			q.sweep()
+		}
 		q.calls = append(q.calls, c)
 	}
 	need := q.hurry(len(q.calls))
@@ -108,9 +112,15 @@ func (q *queue) take() (out []*call) {
 	return out
 }
 
-// next takes calls unless it is better to wait. Those whose callers have left are let go.
-func (q *queue) next() []*call {
+// sweep lets the calls go whose callers have left. The lock is held.
+func (q *queue) sweep() {
 	q.calls = slices.DeleteFunc(q.calls, func(c *call) bool { return c.state.Load() == abandoned })
+	q.swept = len(q.calls)
+}
+
+// next takes calls unless it is better to wait.
+func (q *queue) next() []*call {
+	q.sweep()
 	if q.quick > 0 && len(q.calls) < batchLimit {
 		return nil
 	}

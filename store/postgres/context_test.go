@@ -96,6 +96,16 @@ func TestCallersWhoLeaveInAnOutage(t *testing.T) {
 	eventually(t, "none waits", func() bool { return postgres.Queued(s) == 0 })
 }
 
+// TestCallersWhoLeaveWhileNobodyTakes: nor does it while every committer looks up what became of a commit.
+func TestCallersWhoLeaveWhileNobodyTakes(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n := postgres.QueuedOfGone(ctx, 10_000); n > 100 {
+		t.Errorf("%d calls are kept", n)
+	}
+}
+
 // TestReadyEndsWithItsContext: whoever asks whether the store is ready does not wait for another's try for longer than they want.
 func TestReadyEndsWithItsContext(t *testing.T) {
 	t.Parallel()

@@ -70,3 +70,14 @@ func Queued(s *Store) int {
 	defer s.queue.mu.Unlock()
 	return len(s.queue.calls)
 }
+
+// QueuedOfGone counts the calls that a queue holds which nobody takes from, when the callers of all have left. ctx has ended.
+func QueuedOfGone(ctx context.Context, calls int) int {
+	q := newQueue()
+	for range calls {
+		c := &call{done: make(chan struct{})}
+		q.add(c)
+		_ = c.wait(ctx)
+	}
+	return len(q.calls)
+}

@@ -113,9 +113,6 @@ func (s *Store) resealConversations(ctx context.Context, t *tx, after string) (l
 			}
 			last = id
 			change(store.RecordName(id), sealed, func(anew []byte) { t.do(sqlResealConversation, id, sealed, anew) })
-			if err != nil {
-				return err
-			}
 		}
 		return rows.Err()
 	})
