@@ -139,7 +139,7 @@ type ended struct {
 	ByEmployee bool `json:"byEmployee,omitempty"`
 	// Joined reports that there was an agent.
 	Joined bool `json:"joined,omitempty"`
-	// Untold is how many of the two people have not been told yet of the end. An erasure waits for it.
+	// Untold is how much is still to be sent that tells the two sides of the end. An erasure waits for it.
 	Untold int `json:"untold,omitempty"`
 	// Live is the masked name of the person, for as long as it matters whether they have another chat; see overtaken.go.
 	Live string `json:"live,omitempty"`

@@ -81,8 +81,9 @@ func (e *postEvent) late(c *change) {
 	case p == nil:
 	case e.over(c.rules):
 		p.ByEmployee = false
-	case c.state.Session == nil && p.Live != "" && p.Again < againMost && c.now.Sub(p.Ended) >= crossing && e.goesOnAfterAll():
+	case c.state.Session == nil && p.Live != "" && !p.Ending && p.Again < againMost && c.now.Sub(p.Ended) >= crossing && e.goesOnAfterAll():
 		p.Again++
+		p.Untold++
 		c.count("ended again", "")
 		c.send(store.ToServiceNow, kindEnd, e.session, body{})
 	}

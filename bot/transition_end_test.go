@@ -165,6 +165,12 @@ func TestAChatThatBeginsAfterItsEndIsEndedAgain(t *testing.T) {
 			w.now = w.now.Add(-time.Second)
 			return id
 		}, snow.Event{Items: []snow.Item{queue}}, false},
+		{"before ServiceNow was told of it", func(w *world) string {
+			id := w.connect()
+			w.do(words("end chat", IntentNone))
+			w.now = w.now.Add(crossing)
+			return id
+		}, snow.Event{Items: []snow.Item{agent}}, false},
 		{"the next session is on, and has its own end", func(w *world) string {
 			id := cancelled(w)
 			w.do(words("agent", IntentAgent))
@@ -193,5 +199,24 @@ func TestAChatThatBeginsAfterItsEndIsEndedAgain(t *testing.T) {
 				t.Errorf("it was ended again %d times, want %t, and %d times at most", ends, tt.want, againMost)
 			}
 		})
+	}
+}
+
+// An erasure waits for what tells the employee, however often ServiceNow was told.
+func TestAChatThatIsEndedAgainIsStillUntoldInTeams(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.connect()
+	w.do(words("end chat", IntentNone))
+	ended := &sentEvent{to: store.ToServiceNow, delivery: store.Delivery{Kind: kindEnd, Session: id}}
+	w.do(ended)
+	w.now = w.now.Add(crossing)
+	w.do(post(id, snow.Item{ID: "late", Kind: snow.KindText, Text: "hello?", FromAgent: true}))
+	if n := w.state().past(id).Untold; n != 2 {
+		t.Errorf("%d are to be told, want the employee, and ServiceNow once more", n)
+	}
+	w.do(ended)
+	if n := w.state().past(id).Untold; n != 1 {
+		t.Errorf("%d are to be told, want the employee", n)
 	}
 }
