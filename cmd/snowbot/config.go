@@ -98,10 +98,15 @@ func readConfig(path string) (config, error) {
 // hostName is a name of several parts, the last of which is no number.
 var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*$`)
 
-// checkHosts refuses what is no name of a host, and one below which anybody can have a name: they would get the bot's token.
+// checkHosts refuses what is no name of a host, and those of Azure's traffic managers, below which anybody can have a name: they would
+// get the bot's token.
 func (c config) checkHosts() error {
 	for _, h := range c.Hosts {
-		if !hostName.MatchString(h) || h == "trafficmanager.net" {
+		switch h {
+		case "trafficmanager.net", "trafficmanager.cn", "usgovtrafficmanager.net": // of each cloud
+			return fmt.Errorf("hosts: anybody can have a name below %s: name the host itself", h)
+		}
+		if !hostName.MatchString(h) {
 			return fmt.Errorf("hosts: %.100q is not the name of a host of the Bot Connector", h)
 		}
 	}

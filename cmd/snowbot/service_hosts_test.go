@@ -14,7 +14,7 @@ import (
 func TestServiceBelievesHostsThatAreConfigured(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "snowbot.yaml")
-	if err := os.WriteFile(path, []byte("hosts: [teams.example.cn]\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("hosts: [teams.example.com]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r := newRig(t, snowtest.Options{}, "SNOWBOT_CONFIG="+path)
@@ -23,9 +23,9 @@ func TestServiceBelievesHostsThatAreConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	for address, want := range map[string]int{
-		"https://smba.teams.example.cn/": http.StatusOK, // the same activity again
-		"https://teams.example.cn.evil/": http.StatusForbidden,
-		"http://smba.teams.example.cn/":  http.StatusForbidden,
+		"https://smba.teams.example.com/": http.StatusOK, // the same activity again
+		"https://teams.example.com.evil/": http.StatusForbidden,
+		"http://smba.teams.example.com/":  http.StatusForbidden,
 	} {
 		body := strings.Replace(string(said.Activity()), r.teams.ServiceURL(), address, 1)
 		if status, _, err := r.teams.PostRaw(r.within(), []byte(body), "Bearer "+r.teams.Token(address)); err != nil || status != want {
@@ -36,7 +36,7 @@ func TestServiceBelievesHostsThatAreConfigured(t *testing.T) {
 
 func TestConfiguredHostsAreNames(t *testing.T) {
 	t.Parallel()
-	for _, host := range []string{"cn", `""`, "https://teams.example.cn/", "127.0.0.1", "trafficmanager.net", "a..b", "teams.example.cn:443"} {
+	for _, host := range []string{"cn", `""`, "https://teams.example.com/", "127.0.0.1", "trafficmanager.net", "trafficmanager.cn", "usgovtrafficmanager.net", "a..b", "teams.example.com:443"} {
 		path := filepath.Join(t.TempDir(), "snowbot.yaml")
 		if err := os.WriteFile(path, []byte("hosts: ["+host+"]\n"), 0o600); err != nil {
 			t.Fatal(err)
