@@ -80,13 +80,8 @@ func (s *Store) load(ctx context.Context, o Options, c *pgxpool.Config) error {
 	return nil
 }
 
-// loadKeys checks that every key that may have sealed something here is at hand.
-func (s *Store) loadKeys(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, sqlMeta)
-	if err != nil {
-		return err
-	}
-	var missing []string
+// missingKeys returns the ids of the keys that may have sealed something and are not at hand.
+func (s *Store) missingKeys(rows pgx.Rows) (missing []string, err error) {
 	var name string
 	var value []byte
 	_, err = pgx.ForEachRow(rows, []any{&name, &value}, func() error {
@@ -97,6 +92,16 @@ func (s *Store) loadKeys(ctx context.Context, conn *pgx.Conn) error {
 		}
 		return nil
 	})
+	return missing, err
+}
+
+// loadKeys checks that every key that may have sealed something here is at hand.
+func (s *Store) loadKeys(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, sqlMeta)
+	if err != nil {
+		return err
+	}
+	missing, err := s.missingKeys(rows)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -51,6 +53,11 @@ func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
 	var next round
 	err = s.transact(ctx, func(ctx context.Context, t *tx) (err error) {
 		next = s.rekey.round
+		if next.after == "" && (next.part == 0 || next.part > 2) {
+			if err := s.knowsKeys(ctx, t); err != nil {
+				return err
+			}
+		}
 		var last string
 		switch next.part {
 		case 0:
@@ -77,6 +84,23 @@ func (s *Store) Rekey(ctx context.Context) (more bool, err error) {
 	}
 	s.rekey.round = next
 	return more, nil
+}
+
+// knowsKeys returns an error when another replica has a key that this one has not: what that has sealed is not damaged.
+func (s *Store) knowsKeys(ctx context.Context, t *tx) error {
+	var missing []string
+	t.ask(sqlMeta).Query(func(rows pgx.Rows) (err error) {
+		missing, err = s.missingKeys(rows)
+		return err
+	})
+	if err := t.send(ctx); err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("rekey: another replica was given a key that this one was not (id %s): restart this one with the same DATA_ENCRYPTION_KEY first: %w",
+			strings.Join(missing, ", "), store.ErrWrongKey)
+	}
+	return nil
 }
 
 // reseal returns the value sealed with the first key, and whether it was not already. One that does not open is left as it is.

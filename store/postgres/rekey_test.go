@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"snowbot/store"
@@ -58,5 +59,30 @@ func TestRekeyLeavesWhatIsDamaged(t *testing.T) {
 	}
 	if l, err := next(t.Context(), s); err != nil || l.Lane.Conversation != "c2" || string(l.Deliveries[0].Body) != "body" {
 		t.Errorf("Claim: %+v, %v", l, err)
+	}
+}
+
+// TestRekeyOfAReplicaWithoutTheNewKey: what another replica has sealed with a key that is not here is not taken for damage, and that key
+// is needed for as long.
+func TestRekeyOfAReplicaWithoutTheNewKey(t *testing.T) {
+	t.Parallel()
+	url := shared.Schema(t, t.TempDir())
+	behind := open(t, postgres.Options{URL: url, Keys: testKeys(t, 1)})
+	other := open(t, postgres.Options{URL: url, Keys: testKeys(t, 2, 1)})
+	if err := other.Apply(t.Context(), "c", nil, func(*store.Turn) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for more := true; more && err == nil; {
+		more, err = behind.Rekey(t.Context())
+	}
+	if !errors.Is(err, store.ErrWrongKey) {
+		t.Errorf("Rekey: %v, want ErrWrongKey", err)
+	}
+	if s, err := postgres.Open(t.Context(), postgres.Options{URL: url, Keys: testKeys(t, 1)}); !errors.Is(err, store.ErrWrongKey) {
+		t.Errorf("Open without the new key: %v, want ErrWrongKey", err)
+		if err == nil {
+			s.Close()
+		}
 	}
 }
