@@ -91,7 +91,7 @@ func (b *Bot) receive(taking context.Context, l *store.Lease, claimed time.Time)
 		return
 	}
 	course := goOn
-	if c.limit != nil && c.limit.outlasts(c.old) {
+	if c.limit != nil && c.limit.outlasts(time.Now(), c.old) {
 		course = giveUp // as who meets the limit does
 	} else if !b.room.admit(c) {
 		c, course, _ = b.room.take(l.Lane.Direction)

@@ -70,11 +70,11 @@ func (l *callLimit) known() bool {
 	return !l.until.IsZero()
 }
 
-// outlasts reports whether nobody will call before a time.
-func (l *callLimit) outlasts(t time.Time) bool {
+// outlasts reports whether nobody will call before a time, nor now, should it have passed.
+func (l *callLimit) outlasts(now, t time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.until.After(t)
+	return l.until.After(now) && l.until.After(t)
 }
 
 // What the end of a call says of the limit.

@@ -97,10 +97,13 @@ func TestALimitLetsOneCallTry(t *testing.T) {
 	l.hear(now, false, limited) // was under way for long
 	l.hear(now, true, nil)
 	turns(false)
-	if !l.known() || !l.outlasts(now.Add(59*time.Second)) || l.outlasts(now.Add(time.Minute)) {
+	if !l.known() || !l.outlasts(now, now.Add(59*time.Second)) || l.outlasts(now, now.Add(time.Minute)) {
 		t.Error("a limit of a minute was forgotten")
 	}
 	now = now.Add(time.Minute)
+	if l.outlasts(now, now.Add(-time.Second)) {
+		t.Error("what is late would be given up for a limit that may be over, without a try")
+	}
 	turns(true, false)
 	l.hear(now, true, nil)
 	turns(true, true, true)

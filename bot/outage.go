@@ -137,8 +137,8 @@ const ticksPause = time.Hour
 
 // facts are what transitions are told of the world at present.
 func (b *Bot) facts() facts {
-	h := b.hosts.get(instanceHost)
-	return facts{outage: h.out() || h.down.Load() && b.limit.outlasts(time.Now()), ticksOff: b.ticksOff()}
+	h, now := b.hosts.get(instanceHost), time.Now()
+	return facts{outage: h.out() || h.down.Load() && b.limit.outlasts(now, now), ticksOff: b.ticksOff()}
 }
 
 func (b *Bot) ticksOff() bool { return b.now().UnixNano() < b.ticksUntil.Load() }
