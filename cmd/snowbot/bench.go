@@ -84,6 +84,7 @@ type benchPhase struct {
 	employees, agents bool    // who writes
 	half              bool    // an open loop, at half the rate of the closed one
 	rate              float64 // messages a second of each side; 0 is a closed loop
+	alone             bool    // one chat only
 }
 
 const (
@@ -99,6 +100,7 @@ var benchPhases = []benchPhase{
 	{name: bothWays, employees: true, agents: true},
 	{name: "open loop, half the rate", employees: true, agents: true, half: true},
 	{name: "open loop, 200/s", employees: true, agents: true, rate: 100},
+	{name: "one chat, both ways", employees: true, agents: true, alone: true},
 }
 
 // onPostgres marks the measurements with that database.
@@ -208,6 +210,9 @@ func (c *benchCommand) run(ctx context.Context, binary, dir string, setup benchS
 			break
 		}
 		plan := loadPlan{Chats: c.Chats, Senders: c.Senders, For: c.For, Rate: p.rate}
+		if p.alone {
+			plan.Chats, plan.Senders = 1, 1
+		}
 		if p.half {
 			plan.Rate = cmp.Or(closed, 1000) / 4 // of each side
 		}
