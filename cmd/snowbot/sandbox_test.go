@@ -426,8 +426,8 @@ func TestSandboxAnnouncement(t *testing.T) {
 	}
 	defer l.Close()
 	var b strings.Builder
-	announce(&b, l.Addr().String(), &sandboxCommand{Addr: taken.Addr().String()}, "/tmp/x/service.log")
-	for _, want := range []string{fmt.Sprintf("http://%s/", l.Addr()), taken.Addr().String() + " is in use", "/tmp/x/service.log", "Ctrl-C"} {
+	announce(&b, l.Addr().String(), &sandboxCommand{Addr: taken.Addr().String()}, "/var/log/service.log")
+	for _, want := range []string{fmt.Sprintf("http://%s/", l.Addr()), taken.Addr().String() + " is in use", "/var/log/service.log", "Ctrl-C"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the announcement lacks %q:\n%s", want, b.String())
 		}
